@@ -12,6 +12,16 @@
 
 #include <cmocka.h>
 
+/* cmocka's fail() would hide base's function of that name. */
+#undef fail
+#undef fail_msg
+#define fail_msg(...)                                                                              \
+    do {                                                                                           \
+        print_error("ERROR: " __VA_ARGS__);                                                        \
+        print_error("\n");                                                                         \
+        _fail(__FILE__, __LINE__);                                                                 \
+    } while (0)
+
 #include "base/base.h"
 
 #define assert_ok(call, error)                                                                     \
