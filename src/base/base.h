@@ -3,8 +3,8 @@
  * JSON, URLs, time, cancellation and the log.
  *
  * Conventions that hold everywhere:
- *   - `struct span` borrows; `struct buf`, `struct secret`, `struct kek` own. `x_free(&x)` takes the
- *     address of the owner, accepts an empty one and leaves it empty, so it serves AUTO().
+ *   - `struct span` borrows; `struct buf`, `struct secret`, `struct kek` own. `x_free(&x)` takes
+ * the address of the owner, accepts an empty one and leaves it empty, so it serves AUTO().
  *   - Functions that can fail return `enum status` and describe the failure in the last parameter.
  *     Out-parameters are written on success only.
  *   - Every function is thread-safe for distinct objects unless it says otherwise.
@@ -12,11 +12,11 @@
 #ifndef DECANT_BASE_H
 #define DECANT_BASE_H
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <pthread.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -31,7 +31,7 @@ struct evp_pkey_st;
 /* ---- Errors -------------------------------------------------------------------------------- */
 
 /* The class of a failure is the exit code the user sees (docs/operations.md). */
-enum [[nodiscard]] status {
+enum [[nodiscard]] status{
     OK = 0,
     E_BUG = 1,            /* a bug or an unexpected local failure */
     E_USAGE = 2,          /* the command line or the job is wrong */
@@ -94,12 +94,12 @@ struct span {
 #define SPAN_LITERAL(text) ((struct span){(const uint8_t *)("" text), sizeof(text) - 1})
 
 struct span span_of(const void *data, size_t size);
-struct span span_text(const char *text);              /* without the NUL; NULL is empty */
-struct span span_trim(struct span s);                 /* without white space at both ends */
-bool span_equal(struct span a, struct span b);        /* in time that depends on the sizes only */
-bool span_is(struct span s, const char *text);        /* the same bytes as TEXT */
+struct span span_text(const char *text);       /* without the NUL; NULL is empty */
+struct span span_trim(struct span s);          /* without white space at both ends */
+bool span_equal(struct span a, struct span b); /* in time that depends on the sizes only */
+bool span_is(struct span s, const char *text); /* the same bytes as TEXT */
 bool span_starts(struct span s, const char *prefix);
-char *span_dup(struct span s);                        /* malloc'd with a NUL behind; NULL if no memory */
+char *span_dup(struct span s); /* malloc'd with a NUL behind; NULL if no memory */
 
 /* A growable buffer that is born with a maximum. DATA always has a NUL behind SIZE once anything
  * was added. Its memory is wiped when it moves and when it is freed. */
@@ -110,7 +110,8 @@ struct buf {
 
 #define BUF(maximum) ((struct buf){.max = (maximum)})
 
-enum status buf_add(struct buf *b, struct span bytes, struct error *e); /* E_SPACE over the maximum */
+enum status buf_add(struct buf *b, struct span bytes,
+                    struct error *e); /* E_SPACE over the maximum */
 enum status buf_addf(struct buf *b, struct error *e, const char *format, ...) PRINTF_LIKE(3, 4);
 struct span buf_span(const struct buf *b);
 const char *buf_text(const struct buf *b); /* "" if empty */
@@ -133,8 +134,8 @@ struct feed {
 
 void wipe(void *data, size_t size); /* never optimised away */
 
-/* Allocators that wipe what they free or move; given to OpenSSL, libcurl, expat and cJSON, whose copies of
- * tokens and keys we cannot reach otherwise. */
+/* Allocators that wipe what they free or move; given to OpenSSL, libcurl, expat and cJSON, whose
+ * copies of tokens and keys we cannot reach otherwise. */
 void *memory_new(size_t size);
 void *memory_resize(void *old, size_t size);
 void memory_free(void *data);
@@ -151,8 +152,10 @@ struct secret {
     size_t size, mapped;
 };
 
-enum status secret_new(struct secret *s, size_t size, struct error *e); /* zeroes; S must be empty */
-enum status secret_copy(struct secret *s, struct span bytes, struct error *e); /* replaces what S had */
+enum status secret_new(struct secret *s, size_t size,
+                       struct error *e); /* zeroes; S must be empty */
+enum status secret_copy(struct secret *s, struct span bytes,
+                        struct error *e); /* replaces what S had */
 struct span secret_view(const struct secret *s);
 uint8_t *secret_room(struct secret *s); /* SIZE writable bytes */
 void secret_free(struct secret *s);
@@ -161,9 +164,9 @@ bool secrets_are_locked(void);
 
 /* A key encryption key: what the vault released. One of both is set. */
 struct kek {
-    char kid[512];              /* as the vault or the job names it */
-    struct evp_pkey_st *pair;   /* RSA or EC private key, else NULL */
-    struct secret octets;       /* symmetric key (oct): 16, 24 or 32 bytes for AES */
+    char kid[512];            /* as the vault or the job names it */
+    struct evp_pkey_st *pair; /* RSA or EC private key, else NULL */
+    struct secret octets;     /* symmetric key (oct): 16, 24 or 32 bytes for AES */
 };
 
 void kek_free(struct kek *k);
@@ -178,14 +181,16 @@ struct token_source {
 /* ---- Encodings ----------------------------------------------------------------------------- */
 
 enum base64_kind {
-    BASE64,            /* RFC 4648 section 4, padded */
-    BASE64URL,         /* section 5, without padding */
-    BASE64URL_PADDED,  /* section 5, padded: what the attestation service's clients send */
+    BASE64,           /* RFC 4648 section 4, padded */
+    BASE64URL,        /* section 5, without padding */
+    BASE64URL_PADDED, /* section 5, padded: what the attestation service's clients send */
 };
 
-/* Appends to OUT. Decoding is strict: no white space, no foreign letters, zero trailing bits. BASE64
- * wants its padding; both url kinds take the text with or without. Fails with STATUS_IF_BAD. */
-enum status base64_encode(struct span bytes, enum base64_kind kind, struct buf *out, struct error *e);
+/* Appends to OUT. Decoding is strict: no white space, no foreign letters, zero trailing bits.
+ * BASE64 wants its padding; both url kinds take the text with or without. Fails with STATUS_IF_BAD.
+ */
+enum status base64_encode(struct span bytes, enum base64_kind kind, struct buf *out,
+                          struct error *e);
 enum status base64_decode(struct span text, enum base64_kind kind, struct buf *out,
                           enum status status_if_bad, struct error *e);
 
@@ -204,19 +209,20 @@ bool utf8_is_valid(struct span text); /* shortest forms only, no surrogates, no 
 enum status sha256(struct span bytes, uint8_t digest[static SHA256_SIZE], struct error *e);
 enum status random_bytes(uint8_t *out, size_t size, struct error *e);
 
-/* Reads at most MAX bytes of a regular file, a pipe or a /proc or /sys file into OUT (whose maximum is
- * raised to fit). The file that is larger is refused. Failures have STATUS_IF_BAD. */
+/* Reads at most MAX bytes of a regular file, a pipe or a /proc or /sys file into OUT (whose maximum
+ * is raised to fit). The file that is larger is refused. Failures have STATUS_IF_BAD. */
 enum status file_read(const char *path, size_t max, struct buf *out, enum status status_if_bad,
                       struct error *e);
 
 /* ---- JSON (RFC 8259), read strictly ---------------------------------------------------------- */
 
-/* Refuses with STATUS_IF_BAD: anything after the value, duplicate member names, NUL characters, invalid UTF-8,
- * more than 32 levels. The tree belongs to the caller. */
+/* Refuses with STATUS_IF_BAD: anything after the value, duplicate member names, NUL characters,
+ * invalid UTF-8, more than 32 levels. The tree belongs to the caller. */
 enum status json_parse(struct span text, enum status status_if_bad, struct cJSON **out,
                        struct error *e);
 void json_free(struct cJSON **tree);
-/* Members by exact name; NULL (or false) if OBJECT is NULL or no object, or has no such member of that type. */
+/* Members by exact name; NULL (or false) if OBJECT is NULL or no object, or has no such member of
+ * that type. */
 const struct cJSON *json_member(const struct cJSON *object, const char *name);
 const struct cJSON *json_object(const struct cJSON *object, const char *name);
 const struct cJSON *json_array(const struct cJSON *object, const char *name);
@@ -230,20 +236,22 @@ enum status json_quote(struct span text, struct buf *out, struct error *e);
 /* An http or https URL cut into parts that borrow from its text. Nothing is decoded. */
 struct url {
     bool https;
-    struct span host; /* without brackets; letters as given */
+    struct span host;      /* without brackets; letters as given */
     struct span authority; /* host and port as given, for the Host header and for messages */
-    uint16_t port;    /* 443 or 80 if not given */
-    struct span path; /* starts with '/', or empty */
-    struct span query; /* without '?', or empty */
+    uint16_t port;         /* 443 or 80 if not given */
+    struct span path;      /* starts with '/', or empty */
+    struct span query;     /* without '?', or empty */
 };
 
 /* Refuses anything else: other schemes, user names, fragments, control or non-ASCII characters,
  * odd host names. E_USAGE. The text of a refused URL is not repeated: it may hold a SAS. */
 enum status url_parse(const char *text, struct url *out, struct error *e);
 bool url_host_is_address(const struct url *u); /* IPv4 or IPv6 literal */
-/* Loopback (127/8, ::1, localhost) and link-local (169.254/16, fe80::/10): where plain http is allowed. */
+/* Loopback (127/8, ::1, localhost) and link-local (169.254/16, fe80::/10): where plain http is
+ * allowed. */
 bool url_host_is_local(const struct url *u);
-bool url_host_ends(const struct url *u, const char *suffix); /* ".vault.azure.net"; case-insensitive */
+bool url_host_ends(const struct url *u,
+                   const char *suffix); /* ".vault.azure.net"; case-insensitive */
 
 /* ---- Time and cancellation ------------------------------------------------------------------- */
 
@@ -252,12 +260,13 @@ int64_t clock_unix_s(void); /* wall clock, for expiry dates */
 
 #define DEADLINE_NEVER INT64_MAX /* deadlines are values of clock_ms() */
 
-/* One run, one stop: set by SIGINT and SIGTERM, or when one part failed and the others should end. */
+/* One run, one stop: set by SIGINT and SIGTERM, or when one part failed and the others should end.
+ */
 #define STOP_ON_FAILURE (-1)
 enum status stop_on_signals(struct error *e); /* installs the handlers; ignores SIGPIPE */
-void stop_request(int reason);                /* a signal number or STOP_ON_FAILURE; the first stays */
-int stop_reason(void);                        /* 0 = go on */
-void stop_reset(void);                        /* for tests and for the next stage of exec */
+void stop_request(int reason); /* a signal number or STOP_ON_FAILURE; the first stays */
+int stop_reason(void);         /* 0 = go on */
+void stop_reset(void);         /* for tests and for the next stage of exec */
 /* Sleeps; E_INTERRUPTED at once when stopped. */
 enum status stop_sleep_ms(int64_t ms, struct error *e);
 /* E_INTERRUPTED if stopped, else OK. */
@@ -294,17 +303,26 @@ struct log_field {
 
 void log_open(enum log_level level, enum log_format format);
 bool log_wants(enum log_level level);
-/* One line on standard error: time, level, event, fields. Never a header, a token, a query or a body. */
+/* One line on standard error: time, level, event, fields. Never a header, a token, a query or a
+ * body. */
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n);
-/* The last line of a failed command, shown at every level: "decant: …", or the same as a JSON line. */
+/* The last line of a failed command, shown at every level: "decant: …", or the same as a JSON line.
+ */
 void log_final(enum log_level level, const char *command, const struct error *e);
-/* A line that the next one overwrites, on a terminal; "" takes it away. Log lines appear above it. */
+/* A line that the next one overwrites, on a terminal; "" takes it away. Log lines appear above it.
+ */
 void log_progress(const char *line);
 
 #define LOG(level, event, ...)                                                                     \
     log_event((level), (event), (const struct log_field[]){__VA_ARGS__},                           \
               sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
-#define LOG_STRING(name, value) {.key = (name), .text = (value)}
-#define LOG_NUMBER(name, value) {.key = (name), .number = (int64_t)(value)}
+#define LOG_STRING(name, value)                                                                    \
+    {                                                                                              \
+        .key = (name), .text = (value)                                                             \
+    }
+#define LOG_NUMBER(name, value)                                                                    \
+    {                                                                                              \
+        .key = (name), .number = (int64_t)(value)                                                  \
+    }
 
 #endif
