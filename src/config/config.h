@@ -1,15 +1,33 @@
 /*
- * config: a job's text → a validated `struct job`. Every refusal names the JSON path and what was expected there.
+ * config: a job's text → a validated `struct job`. Every refusal names the JSON path and what was
+ * expected there.
  */
 #ifndef DECANT_CONFIG_H
 #define DECANT_CONFIG_H
 
 #include "base/base.h"
 
-enum config_evidence { CONFIG_EVIDENCE_AUTO, CONFIG_EVIDENCE_DEVICE, CONFIG_EVIDENCE_TSM, CONFIG_EVIDENCE_SIDECAR };
-enum config_identity { CONFIG_IDENTITY_AUTO, CONFIG_IDENTITY_MANAGED, CONFIG_IDENTITY_WORKLOAD,
-                       CONFIG_IDENTITY_CLIENT_SECRET, CONFIG_IDENTITY_TOKEN, CONFIG_IDENTITY_NONE };
-enum config_format { CONFIG_FORMAT_AUTO, CONFIG_FORMAT_CSE, CONFIG_FORMAT_CSE_V1, CONFIG_FORMAT_AES_GCM, CONFIG_FORMAT_PLAIN };
+enum config_evidence {
+    CONFIG_EVIDENCE_AUTO,
+    CONFIG_EVIDENCE_DEVICE,
+    CONFIG_EVIDENCE_TSM,
+    CONFIG_EVIDENCE_SIDECAR
+};
+enum config_identity {
+    CONFIG_IDENTITY_AUTO,
+    CONFIG_IDENTITY_MANAGED,
+    CONFIG_IDENTITY_WORKLOAD,
+    CONFIG_IDENTITY_CLIENT_SECRET,
+    CONFIG_IDENTITY_TOKEN,
+    CONFIG_IDENTITY_NONE
+};
+enum config_format {
+    CONFIG_FORMAT_AUTO,
+    CONFIG_FORMAT_CSE,
+    CONFIG_FORMAT_CSE_V1,
+    CONFIG_FORMAT_AES_GCM,
+    CONFIG_FORMAT_PLAIN
+};
 enum config_require { CONFIG_REQUIRE_CONFIDENTIAL, CONFIG_REQUIRE_TMPFS, CONFIG_REQUIRE_ANY };
 
 /* A secret that stands elsewhere: the name of a variable or of a file; both NULL: none. */
@@ -36,7 +54,7 @@ struct config_input {
     const char *match;
     struct config_place sas;
     enum config_format format;
-    const char *key;  /* kid, for formats without metadata (aes-gcm); NULL: the job's only key */
+    const char *key; /* kid, for formats without metadata (aes-gcm); NULL: the job's only key */
     bool gunzip;
     bool has_sha256, has_size;
     uint8_t sha256[SHA256_SIZE];
@@ -77,8 +95,10 @@ struct job {
         const char *ca_file, *proxy;
     } network;
     struct {
-        uint64_t parallel, memory_mib, timeout_s, max_plaintext_mib; /* 0 = no limit for the last two */
+        uint64_t parallel, memory_mib, timeout_s,
+            max_plaintext_mib; /* 0 = no limit for the last two */
     } limits;
+    const char *schema; /* "$schema", for editors */
     struct cJSON *tree;
 };
 
@@ -86,13 +106,15 @@ struct job {
 enum status job_parse(struct span text, struct job *out, struct error *e);
 void job_free(struct job *job);
 
-/* Where the job is: PATH ("-" is standard input), or if NULL the variable DECANT_JOB (JSON or base64 of it), or /etc/decant/job.json.
- * SOURCE gets its name for messages (at least 256 bytes). */
+/* Where the job is: PATH ("-" is standard input), or if NULL the variable DECANT_JOB (JSON or
+ * base64 of it), or /etc/decant/job.json. SOURCE gets its name for messages (at least 256 bytes).
+ */
 enum status job_load(const char *path, char source[static 256], struct job *out, struct error *e);
 
-/* The job of a single blob: decant run --from URL --to DIR --attestation URL --key KID. NULL: not given. */
+/* The job of a single blob, or of all below a prefix: decant run --from URL --to DIR --attestation
+ * URL --key KID. NULL: not given. E_USAGE names the flag. */
 struct job_flags {
-    const char *from, *to, *attestation, *key, *key_file, *ca_file, *require;
+    const char *from, *to, *attestation, *key;
 };
 enum status job_from_flags(const struct job_flags *flags, struct job *out, struct error *e);
 
