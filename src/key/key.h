@@ -1,7 +1,7 @@
 /*
  * key: from an ephemeral RSA pair, over the vault's or a sidecar's release, to a `struct kek`.
- * Sources: Key Vault and Managed HSM REST "release", RFC 7515 (JWS), RFC 7517 (JWK), RFC 7638 (thumbprint),
- * RFC 5649 (AES key wrap with padding), PKCS #11 CKM_RSA_AES_KEY_WRAP.
+ * Sources: Key Vault and Managed HSM REST "release", RFC 7515 (JWS), RFC 7517 (JWK), RFC 7638
+ * (thumbprint), RFC 5649 (AES key wrap with padding), PKCS #11 CKM_RSA_AES_KEY_WRAP.
  */
 #ifndef DECANT_KEY_H
 #define DECANT_KEY_H
@@ -31,25 +31,26 @@ struct key_id {
 
 /* E_USAGE. Borrows from TEXT. */
 enum status key_id_parse(const char *text, struct key_id *out, struct error *e);
-/* The same host (any case), name (any case) and, if both have one, version. */
+/* The same host, port, name and, if both have one, version; letters in any case. */
 bool key_id_matches(const struct key_id *a, const struct key_id *b);
 
 /* ---- Three ways to a key ---- */
 
 struct key_release_request {
-    const char *kid;      /* key id URL */
-    struct span token;    /* of the attestation service */
-    struct span bearer;   /* access token for the vault */
+    const char *kid;    /* key id URL */
+    struct span token;  /* of the attestation service */
+    struct span bearer; /* access token for the vault */
     const struct key_offer *offer;
-    const char *ca_file;  /* trust store for the JWS's x5c chain; NULL: the system's */
+    const char *ca_file; /* trust store for the JWS's x5c chain; NULL: the system's */
 };
 
-/* POST KID/release, verify the answer fully, unwrap. E_NOT_RELEASED, E_BAD_KEY, E_NETWORK. OUT must be empty. */
+/* POST KID/release, verify the answer fully, unwrap. E_NOT_RELEASED, E_BAD_KEY, E_NETWORK. OUT must
+ * be empty. */
 enum status key_release(struct http_session *session, const struct key_release_request *request,
                         struct kek *out, struct error *e);
 
-/* What key_release does with the service's answer; JWS is hostile. NONCE is what was sent, NULL to accept any (for
- * `inspect` and recorded answers). E_BAD_KEY. */
+/* What key_release does with the service's answer; JWS is hostile. NONCE is what was sent, NULL to
+ * accept any (for `inspect` and recorded answers). E_BAD_KEY. */
 enum status key_open_release(struct span jws, const struct key_release_request *request,
                              const char *nonce, int64_t now_unix_s, struct kek *out,
                              struct error *e);
@@ -65,7 +66,8 @@ enum status key_from_sidecar(struct http_session *session,
                              const struct key_sidecar_request *request, struct kek *out,
                              struct error *e);
 
-/* PEM (PKCS#8, PKCS#1, SEC1; unencrypted) or JWK (private RSA or EC, or oct). E_USAGE if it is not there or not one. */
+/* PEM (PKCS#8, PKCS#1, SEC1; unencrypted) or JWK (private RSA or EC, or oct). E_USAGE if it is not
+ * there or not one. */
 enum status key_from_file(const char *path, const char *kid, struct kek *out, struct error *e);
 
 /* A private JWK (RFC 7517, RFC 7518). JWK is hostile and secret. E_BAD_KEY. */

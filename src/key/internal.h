@@ -1,0 +1,120 @@
+/*
+ * What the files of this room share. Everything here starts with key_, for all rooms end up in one
+ * program. Failures are E_BAD_KEY unless a declaration says otherwise.
+ */
+#ifndef DECANT_KEY_INTERNAL_H
+#define DECANT_KEY_INTERNAL_H
+
+#include <openssl/bn.h>
+#include <openssl/evp.h>
+
+#include "key/key.h"
+
+#define KEY_JWS_MAX        (384u * 1024u)
+#define KEY_CIPHERTEXT_MAX (16u * 1024u)
+#define KEY_RSA_BITS_MIN   2048
+#define KEY_RSA_BITS_MAX   8192
+#define KEY_AES_SIZE_MAX   32
+
+/* OpenSSL's objects, for AUTO(). */
+void key_pkey_free(EVP_PKEY **pkey);
+void key_pkey_context_free(EVP_PKEY_CTX **context);
+void key_bn_free(BIGNUM **number); /* wipes */
+
+/* ---- Wrapping: how the vault packs a key (unwrap.c) ---- */
+
+struct key_wrapping {
+    const char *enc;             /* as the vault names it */
+    const EVP_MD *(*hash)(void); /* of OAEP and of its mask */
+};
+
+/* What is asked for. */
+#define KEY_ENC "RSA_AES_KEY_WRAP_256"
+
+/* NULL if ENC is none of the three. */
+const struct key_wrapping *key_wrapping_find(const char *enc);
+/* RSA-OAEP(AES-256 key) followed by AES-KWP(key). OUT must be empty. */
+enum status key_unwrap(EVP_PKEY *pair, const struct key_wrapping *wrapping, struct span ciphertext,
+                       struct secret *out, struct error *e);
+/* Its two halves. */
+enum status key_oaep_open(EVP_PKEY *pair, const EVP_MD *hash, struct span ciphertext,
+                          struct secret *out, struct error *e);
+enum status key_kwp_open(struct span kek, struct span wrapped, struct secret *out, struct error *e);
+
+/* ---- JWS (jws.c, chain.c) ---- */
+
+/* Cut and decoded, nothing of it believed yet. */
+struct key_jws {
+    struct span signed_text; /* borrows: "header.payload" */
+    struct cJSON *header;
+    struct buf payload, signature;
+};
+
+enum status key_jws_parse(struct span text, struct key_jws *out, struct error *e);
+void key_jws_free(struct key_jws *jws);
+
+/* Whom to believe: a chain to CA_FILE (NULL: the system's store), good at NOW_UNIX_S, for HOST. */
+struct key_trust {
+    const char *ca_file;
+    const struct url *host;
+    int64_t now_unix_s;
+};
+
+/* The signature is by the leaf of the header's x5c, and that leaf can be trusted. */
+enum status key_jws_verify(const struct key_jws *jws, const struct key_trust *trust,
+                           struct error *e);
+/* Verifies x5c of HEADER and gives the leaf's RSA key. OUT must be NULL. */
+enum status key_chain_verify(const struct cJSON *header, const struct key_trust *trust,
+                             EVP_PKEY **out, struct error *e);
+/* The same algorithm names and rules without a chain. */
+enum status key_signature_verify(const char *alg, EVP_PKEY *key, struct span signed_text,
+                                 struct span signature, struct error *e);
+
+/* ---- JWK and pairs (jwk.c, pair.c) ---- */
+
+enum key_type { KEY_RSA, KEY_EC, KEY_OCT };
+
+struct key_curve {
+    const char *crv;   /* RFC 7518 */
+    const char *group; /* OpenSSL */
+    size_t size;       /* of a coordinate and of the private number */
+};
+
+/* NULL if it is none of P-256, P-384 and P-521. By either name. */
+const struct key_curve *key_curve_find(const char *name);
+
+/* "RSA", "RSA-HSM", "EC", "EC-HSM", "oct", "oct-HSM" */
+enum status key_type_of(const struct cJSON *jwk, enum key_type *out, struct error *e);
+/* The public key of a JWK: n and e, or crv, x and y. OUT must be NULL. */
+enum status key_jwk_public(const struct cJSON *jwk, enum key_type type, EVP_PKEY **out,
+                           struct error *e);
+
+/* Refuses what is no RSA or EC pair of a usable size, or whose halves do not belong together. */
+enum status key_pair_check(EVP_PKEY *pair, struct error *e);
+/* A checked pair of TYPE from all of DER (PKCS#8), whose public half is PUBLIC_KEY. OUT must be
+ * NULL. */
+enum status key_pair_from_pkcs8(struct span der, enum key_type type, const EVP_PKEY *public_key,
+                                EVP_PKEY **out, struct error *e);
+
+/* ---- Exchange (exchange.c) ---- */
+
+struct key_post {
+    const char *what; /* for messages */
+    const char *url;
+    struct span bearer; /* empty: none */
+    struct span body;   /* JSON */
+    int64_t timeout_ms;
+    bool direct;
+};
+
+/* Status 200 and JSON, or an error: E_NOT_RELEASED with a remedy, E_NETWORK, E_BAD_KEY. ANSWER must
+ * be NULL. */
+enum status key_post(struct http_session *session, const struct key_post *post,
+                     struct cJSON **answer, struct error *e);
+
+/* ---- Ids ---- */
+
+/* Copies TEXT into K->kid. */
+enum status key_name(struct kek *k, const char *text, enum status status_if_bad, struct error *e);
+
+#endif
