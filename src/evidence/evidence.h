@@ -1,9 +1,9 @@
 /*
- * evidence: runtime data → an SEV-SNP report whose report data is its SHA-256, with the certificates and
- * endorsements that go with it. Nothing is ever made up: no device, no evidence.
+ * evidence: runtime data → an SEV-SNP report whose report data is its SHA-256, with the
+ * certificates and endorsements that go with it. Nothing is ever made up: no device, no evidence.
  *
- * Sources: linux/sev-guest.h and psp-sev.h (ioctl), Documentation/ABI/testing/configfs-tsm, AMD 56860 (report)
- * and 57230 (VCEK and KDS), the security context directory of confidential ACI.
+ * Sources: linux/sev-guest.h and psp-sev.h (ioctl), Documentation/ABI/testing/configfs-tsm, AMD
+ * 56860 (report) and 57230 (VCEK and KDS), the security context directory of confidential ACI.
  */
 #ifndef DECANT_EVIDENCE_H
 #define DECANT_EVIDENCE_H
@@ -11,7 +11,7 @@
 #include "base/base.h"
 #include "http/http.h"
 
-#define SNP_REPORT_SIZE 1184
+#define SNP_REPORT_SIZE  1184
 #define SNP_CHIP_ID_SIZE 64
 
 enum evidence_kind {
@@ -24,7 +24,8 @@ enum evidence_kind {
 struct evidence_options {
     enum evidence_kind kind;
     const char *sidecar;      /* base URL, for EVIDENCE_SIDECAR */
-    const char *certificates; /* where to ask for the VCEK chain first: a THIM URL; NULL: the usual places */
+    const char *certificates; /* where to ask for the VCEK chain first: a THIM URL; NULL: the usual
+                                 places */
 };
 
 /* What the attestation service wants to see. */
@@ -40,14 +41,16 @@ void evidence_free(struct evidence *evidence);
 
 struct evidence_source;
 
-/* Finds the device and a certificate chain that fits this chip and its reported TCB (platform file, then THIM, then
- * AMD's KDS), so that the later call costs no network. E_NO_EVIDENCE. The options' texts must outlive SOURCE. */
+/* Finds the device and a certificate chain that fits this chip and its reported TCB (platform file,
+ * then THIM, then AMD's KDS), so that the later call costs no network. E_NO_EVIDENCE. The options'
+ * texts must outlive SOURCE. */
 enum status evidence_open(const struct evidence_options *options, struct http *http,
                           struct evidence_source **source, struct error *e);
 void evidence_close(struct evidence_source **source);
 
-/* A fresh report over SHA-256(RUNTIME_DATA), appraised: its report data is what was asked, its signature verifies
- * under the VCEK, the VCEK's chip and TCB are the report's, the chain holds. OUT must be empty. E_NO_EVIDENCE. */
+/* A fresh report over SHA-256(RUNTIME_DATA), appraised: its report data is what was asked, its
+ * signature verifies under the VCEK, the VCEK's chip and TCB are the report's, the chain holds. OUT
+ * must be empty. E_NO_EVIDENCE. */
 enum status evidence_collect(struct evidence_source *source, struct span runtime_data,
                              struct evidence *out, struct error *e);
 
@@ -62,7 +65,8 @@ enum snp_product { SNP_MILAN, SNP_GENOA, SNP_TURIN };
 struct snp_report {
     uint32_t version, guest_svn, vmpl, signature_algorithm, signing_key;
     uint64_t policy;
-    enum snp_product product; /* from CPUID (version 3 and later); version 2 does not say: SNP_MILAN */
+    enum snp_product
+        product; /* from CPUID (version 3 and later); version 2 does not say: SNP_MILAN */
     bool product_known;
     bool chip_id_masked, debug_allowed;
     uint8_t report_data[64], measurement[48], host_data[32], chip_id[SNP_CHIP_ID_SIZE];
@@ -73,8 +77,9 @@ struct snp_report {
 /* BYTES is hostile. E_NO_EVIDENCE. */
 enum status snp_report_parse(struct span bytes, struct snp_report *out, struct error *e);
 
-/* The checks of evidence_collect, for bytes from anywhere: signature, chip id, TCB, chain VCEK ← ASK ← ARK (the root is
- * self-signed and not pinned here: the attestation service is who must trust it). E_NO_EVIDENCE. */
+/* The checks of evidence_collect, for bytes from anywhere: signature, chip id, TCB, chain VCEK ←
+ * ASK ← ARK (the root is self-signed and not pinned here: the attestation service is who must trust
+ * it). E_NO_EVIDENCE. */
 enum status snp_report_verify(struct span report, struct span certificates_pem, struct error *e);
 
 #endif
