@@ -1,12 +1,13 @@
 /*
- * output: the volume: is it confidential, is there room; files without a name that get theirs together, when the
- * whole run is known to be good.
+ * output: the volume: is it confidential, is there room; files without a name that get theirs
+ * together, when the whole run is known to be good.
  *
  *     volume_open → { file_new → file_write… → file_seal }… → volume_publish → volume_close
  *
- * Sealed files wait, complete and verified, below <volume>/.decant/stage/ under their later names, so the file
- * system itself refuses two files of one name. volume_publish moves them to their places and writes
- * ready.json last; if it fails it moves them back. volume_close removes whatever was not published.
+ * Sealed files wait, complete and verified, below <volume>/.decant/stage/ under their later names,
+ * so the file system itself refuses two files of one name. volume_publish moves them to their
+ * places and writes ready.json last; if it fails it moves them back. volume_close removes whatever
+ * was not published.
  */
 #ifndef DECANT_OUTPUT_H
 #define DECANT_OUTPUT_H
@@ -22,22 +23,23 @@ enum volume_requirement {
 struct volume_options {
     const char *path;
     enum volume_requirement require;
-    mode_t mode;     /* of published files */
-    uid_t uid;       /* (uid_t)-1: the caller */
-    gid_t gid;       /* (gid_t)-1: the caller's */
+    mode_t mode; /* of published files */
+    uid_t uid;   /* (uid_t)-1: the caller */
+    gid_t gid;   /* (gid_t)-1: the caller's */
 };
 
 struct volume;
 
 struct volume_facts {
-    char kind[64];        /* "tmpfs", "ramfs", "xfs on dm-crypt", … */
+    char kind[64]; /* "tmpfs", "ramfs", "xfs on dm-crypt", … */
     bool confidential;
-    bool swap;            /* there is swap that tmpfs pages could go out to (/proc/swaps) */
-    uint64_t available;   /* bytes; UINT64_MAX if the file system has no limit (ramfs) */
+    bool swap;          /* there is swap that tmpfs pages could go out to (/proc/swaps) */
+    uint64_t available; /* bytes; UINT64_MAX if the file system has no limit (ramfs) */
 };
 
-/* Opens, checks, locks (one decant at a time), clears what a killed run left behind. E_VOLUME; E_USAGE if PATH is no directory;
- * E_BUG if another decant is at work on it. DRY: changes nothing, for --dry-run. */
+/* Opens, checks, locks (one decant at a time), clears what a killed run left behind. E_VOLUME;
+ * E_USAGE if PATH is no directory or not writable; E_NAME if a file or link is where .decant should
+ * be; E_BUG if another decant is at work on it. DRY: changes nothing, for --dry-run. */
 enum status volume_open(const struct volume_options *options, bool dry, struct volume **out,
                         struct error *e);
 void volume_close(struct volume **volume);
@@ -45,8 +47,9 @@ const struct volume_facts *volume_facts(const struct volume *volume);
 /* E_SPACE if fewer than SIZE bytes are available now. */
 enum status volume_has_room(struct volume *volume, uint64_t size, struct error *e);
 
-/* Is NAME one that can be published: relative, UTF-8, no empty, "." or ".." segment, no control character or backslash, no segment over
- * 255 bytes, not below ".decant"? NAME is hostile. E_NAME. */
+/* Is NAME one that can be published: relative, UTF-8, no empty, "." or ".." segment, no control
+ * character or backslash, no segment over 255 bytes, at most 4096 in all, not below ".decant"? NAME
+ * is hostile. E_NAME. */
 enum status output_name_check(const char *name, struct error *e);
 
 /* A file that has no name yet. */
@@ -65,11 +68,11 @@ struct sink output_file_sink(struct output_file *file);
 struct output_entry {
     const char *name;
     uint64_t size;
-    const char *from;     /* blob URL without query */
+    const char *from; /* blob URL without query */
     const char *etag;
     const char *envelope;
-    const char *kid;      /* "" for plain */
-    const char *content_key_sha256; /* lower-case hex of SHA-256 over the EncryptedKey bytes, or "" */
+    const char *kid;                /* "" for plain */
+    const char *content_key_sha256; /* hex of SHA-256 over the EncryptedKey bytes, or "" */
     uint8_t sha256[SHA256_SIZE];
     bool has_sha256;
 };
@@ -77,13 +80,15 @@ struct output_entry {
 /* SHA-256 over the first SIZE bytes: a second pass, only on demand. */
 enum status output_file_sha256(struct output_file *file, uint64_t size,
                                uint8_t digest[static SHA256_SIZE], struct error *e);
-/* Cuts to entry->size, sets mode and owner, stages it under entry->name. E_NAME if that name is taken, or is a directory or lies below
- * a file. The file is closed and freed. Thread-safe. */
+/* Cuts to entry->size, sets mode and owner, stages it under entry->name. E_NAME if that name is
+ * taken, or is a directory or lies below a file; E_BUG if fewer bytes than its size were written.
+ * The file is closed and freed whatever comes of it. Thread-safe. */
 enum status output_file_seal(struct output_file **file, const struct output_entry *entry,
                              struct error *e);
 
-/* All or nothing. SUMMARY: JSON members for ready.json without braces, e.g. "\"version\":1"; may be empty. E_NAME if a
- * place is a directory or below a link; E_SPACE. */
+/* All or nothing. SUMMARY: JSON members for ready.json without braces, e.g. "\"version\":1"; may be
+ * empty. E_NAME if a place is a directory or below a link; E_SPACE; E_INTERRUPTED if stopped before
+ * ready.json is in place. */
 enum status volume_publish(struct volume *volume, struct span summary, struct error *e);
 
 #endif

@@ -1,0 +1,188 @@
+/*
+ * Files without a name. Their bytes come from the envelope, decrypted, and each region verified
+ * before it gets here; the places and sizes follow from the blob's headers, so they are checked for
+ * overflow. Until output_file_seal nobody can open them, and the kernel drops them if the process
+ * dies.
+ */
+#include "output/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HASH_PIECE ((size_t)256 * 1024)
+
+enum status bytes_write(int fd, uint64_t at, struct span bytes, struct error *e)
+{
+    uint64_t end = 0;
+    if (__builtin_add_overflow(at, (uint64_t)bytes.size, &end) || end > INT64_MAX)
+        return fail(e, E_SPACE, "a file cannot reach byte %llu", (unsigned long long)at);
+    while (bytes.size > 0) {
+        ssize_t n = pwrite(fd, bytes.data, bytes.size, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            (void)fail_errno(e, status_of(errno), "cannot write at byte %llu",
+                             (unsigned long long)at);
+            if (e->status == E_SPACE)
+                advise_space(e);
+            return e->status;
+        }
+        if (n == 0) /* the kernel never says so of a regular file; but do not spin */
+            return fail(e, E_SPACE, "the volume takes no more at byte %llu",
+                        (unsigned long long)at);
+        bytes.data += n;
+        bytes.size -= (size_t)n;
+        at += (uint64_t)n;
+    }
+    return OK;
+}
+
+/* fallocate(2) itself: glibc's posix_fallocate would write into each page where the file system
+ * cannot. The kernel lets a signal interrupt it and gives back what it had, so it is tried again
+ * unless we should stop. */
+static enum status space_allocate(int fd, uint64_t size, bool *unsupported, struct error *e)
+{
+    while (fallocate(fd, 0, 0, (off_t)size) != 0) {
+        if (errno == EINTR) {
+            TRY(stop_check(e));
+            continue;
+        }
+        *unsupported = errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS;
+        return fail_errno(e, status_of(errno), "no space");
+    }
+    return OK;
+}
+
+static enum status space_reserve(struct volume *v, int fd, uint64_t size, struct error *e)
+{
+    bool unsupported =
+        size > INT64_MAX; /* then at least compare: that refuses such a size as well */
+    if (size == 0)
+        return OK;
+    if (!unsupported) {
+        enum status s = space_allocate(fd, size, &unsupported, e);
+        if (s == OK || (!unsupported && s != E_SPACE))
+            return s;
+    }
+    uint64_t available = volume_available(v->root);
+    if (unsupported && available >= size && size <= INT64_MAX)
+        return OK; /* ramfs: no reservation, and no limit either */
+    (void)fail(e, E_SPACE, "no space: %llu bytes needed, %llu available", (unsigned long long)size,
+               (unsigned long long)available);
+    advise_space(e);
+    return E_SPACE;
+}
+
+enum status output_file_new(struct volume *volume, const char *name, uint64_t reserve,
+                            struct output_file **out, struct error *e)
+{
+    TRY(output_name_check(name, e));
+    if (volume->dry)
+        return fail(e, E_BUG, "%.200s: a dry run writes nothing", name);
+    AUTO(output_file_free) struct output_file *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return fail(e, E_BUG, "out of memory");
+    f->fd = -1;
+    f->volume = volume;
+    f->name = strdup(name);
+    if (f->name == NULL)
+        return fail(e, E_BUG, "out of memory");
+    if (unnamed_open(volume->root, &f->fd, e) != OK)
+        return wrap(e, "%.200s", name);
+    if (space_reserve(volume, f->fd, reserve, e) != OK)
+        return wrap(e, "%.200s", name);
+    *out = f;
+    f = NULL;
+    return OK;
+}
+
+void output_file_free(struct output_file **file)
+{
+    struct output_file *f = *file;
+    if (f == NULL)
+        return;
+    *file = NULL;
+    descriptor_close(&f->fd);
+    free(f->name);
+    free(f);
+}
+
+enum status output_file_write(struct output_file *file, uint64_t at, struct span bytes,
+                              struct error *e)
+{
+    if (bytes_write(file->fd, at, bytes, e) != OK)
+        return wrap(e, "%.200s", file->name);
+    atomic_fetch_add_explicit(&file->written, bytes.size, memory_order_relaxed);
+    return OK;
+}
+
+static enum status sink_write(void *context, uint64_t at, struct span bytes, struct error *e)
+{
+    return output_file_write(context, at, bytes, e);
+}
+
+struct sink output_file_sink(struct output_file *file)
+{
+    return (struct sink){.write = sink_write, .context = file};
+}
+
+/* ---- The second pass ---------------------------------------------------------------------------
+ */
+
+static void hash_free(EVP_MD_CTX **hash)
+{
+    EVP_MD_CTX_free(*hash);
+    *hash = NULL;
+}
+
+struct piece {
+    uint8_t *data;
+};
+
+static void piece_free(struct piece *p)
+{
+    memory_free(p->data); /* wipes: it held plaintext */
+    p->data = NULL;
+}
+
+static enum status hash_file(const struct output_file *f, uint64_t size, EVP_MD_CTX *hash,
+                             struct error *e)
+{
+    AUTO(piece_free) struct piece piece = {memory_new(HASH_PIECE)};
+    if (piece.data == NULL)
+        return fail(e, E_BUG, "out of memory");
+    for (uint64_t at = 0; at < size;) {
+        TRY(stop_check(e));
+        size_t want = size - at < HASH_PIECE ? (size_t)(size - at) : HASH_PIECE;
+        ssize_t n = pread(f->fd, piece.data, want, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(e, E_BUG, "%.200s: cannot read it back", f->name);
+        if (n == 0)
+            return fail(e, E_BUG, "%.200s: it ends at byte %llu of %llu", f->name,
+                        (unsigned long long)at, (unsigned long long)size);
+        if (EVP_DigestUpdate(hash, piece.data, (size_t)n) != 1)
+            return fail_openssl(e, E_BUG, "%.200s: cannot hash it", f->name);
+        at += (uint64_t)n;
+    }
+    return OK;
+}
+
+enum status output_file_sha256(struct output_file *file, uint64_t size,
+                               uint8_t digest[static SHA256_SIZE], struct error *e)
+{
+    uint8_t result[SHA256_SIZE];
+    AUTO(hash_free) EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    if (hash == NULL || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1)
+        return fail_openssl(e, E_BUG, "%.200s: cannot start SHA-256", file->name);
+    TRY(hash_file(file, size, hash, e));
+    if (EVP_DigestFinal_ex(hash, result, NULL) != 1)
+        return fail_openssl(e, E_BUG, "%.200s: cannot hash it", file->name);
+    memcpy(digest, result, sizeof result);
+    return OK;
+}
