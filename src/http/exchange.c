@@ -51,9 +51,11 @@ static enum status exchange_judge(struct exchange *x, CURLcode code)
         return x->status;
     if (code != CURLE_OK && !x->enough)
         return exchange_failure(x, code);
-    if (!x->head_complete)
-        return fail(x->e, E_NETWORK, "%s: the answer has no end of its header", x->request->what);
-    return OK;
+    if (x->head_complete)
+        return OK;
+    (void)fail(x->e, E_NETWORK, "%s: the answer was cut short in its header", x->request->what);
+    x->e->transient = true;
+    return E_NETWORK;
 }
 
 enum status exchange_run(struct exchange *x)
