@@ -1,6 +1,6 @@
 /*
- * storage: Azure Blob REST: where blobs are, what the listing says of them, their bytes pinned to one ETag.
- * Everything that the service says (names, sizes, metadata) is hostile.
+ * storage: Azure Blob REST: where blobs are, what the listing says of them, their bytes pinned to
+ * one ETag. Everything that the service says (names, sizes, metadata) is hostile.
  */
 #ifndef DECANT_STORAGE_H
 #define DECANT_STORAGE_H
@@ -10,24 +10,28 @@
 
 /* A container and what of it is meant. Made from a URL; owns its texts. */
 struct storage_location {
-    char *container_url; /* https://acct.blob.core.windows.net/data or http://127.0.0.1:10000/acct/data */
+    char *container_url; /* https://acct.blob.core.windows.net/data or
+                            http://127.0.0.1:10000/acct/data */
     char *host;          /* for messages and for the audience */
-    char *name;          /* blob name or prefix, percent-decoded; a prefix ends in '/' or is empty */
+    char *name; /* blob name or prefix, percent-decoded; a prefix ends in '/' or is empty */
     bool is_prefix;
-    char *sas;           /* the URL's query if it is a SAS, as it was, or NULL; secret */
+    char *pin; /* "versionid=…" or "snapshot=…" of a single blob's URL, or NULL */
+    char *sas; /* the rest of the URL's query, if it is a SAS, as it was, or NULL; secret */
 };
 
-/* E_USAGE. A query that is not a SAS (no "sig=") is refused, but for versionid and snapshot (they pin). */
+/* E_USAGE. A query that is not a SAS (no "sig=") is refused, but for versionid and snapshot (they
+ * pin). */
 enum status storage_locate(const char *url, struct storage_location *out, struct error *e);
 void storage_location_free(struct storage_location *location);
 
 struct storage_options {
-    struct span sas;                    /* without '?'; overrides the location's; empty: none */
-    const struct token_source *tokens;  /* NULL: no bearer token */
-    const char *audience;               /* for TOKENS */
+    struct span sas;                   /* without '?'; overrides the location's; empty: none */
+    const struct token_source *tokens; /* NULL: no bearer token */
+    const char *audience;              /* for TOKENS */
 };
 
-/* A location with the means to get in. Thread-safe. Both arguments must outlive it; the SAS is copied into locked memory. */
+/* A location with the means to get in. Thread-safe. Both arguments must outlive it; the SAS is
+ * copied into locked memory. */
 struct storage;
 enum status storage_open(const struct storage_location *location,
                          const struct storage_options *options, struct storage **out,
@@ -60,14 +64,18 @@ void storage_page_free(struct storage_page *page);
 enum status storage_list(struct storage *storage, struct http_session *session, const char *marker,
                          struct storage_page *out, struct error *e);
 
-/* SIZE bytes of BLOB from AT into FEED, in order, pinned to the blob's ETag; a broken body goes on at the exact byte
- * where it broke. The answer must be 206 with just that range (and total size), else E_NETWORK. A blob that
- * changed: E_MISMATCH. A failure of FEED comes back as it is. SIZE > 0. */
+/* SIZE bytes of BLOB from AT into FEED, in order, pinned to the blob's ETag; a broken body goes on
+ * at the exact byte where it broke. The answer must be 206 with just that range (and total size),
+ * else E_NETWORK. A blob that changed: E_MISMATCH. A failure of FEED comes back as it is. SIZE > 0.
+ */
 enum status storage_read(struct storage *storage, struct http_session *session,
                          const struct blob *blob, uint64_t at, uint64_t size,
                          const struct feed *feed, struct error *e);
 
-/* Glob for `match`: '*' within a segment, '**' across, '?', '[…]'; TEXT is the name without the prefix. */
+/* Glob for `match`: '*' within a segment, '**' across, '?', '[a-z]', '[!a-z]'; only '**' matches
+ * '/', and a whole segment "**" stands for any number of segments, none included. TEXT is the name
+ * without the prefix. A pattern longer than STORAGE_PATTERN_MAX bytes matches nothing. */
+#define STORAGE_PATTERN_MAX 1024
 bool storage_match(const char *pattern, const char *text);
 
 #endif
