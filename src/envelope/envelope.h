@@ -1,9 +1,11 @@
 /*
- * envelope: stored bytes + key → plaintext, verified. The formats are client-side encryption 2.0, 2.1 and 1.0 of the
- * Azure Storage SDKs, plain AES-GCM (nonce‖ciphertext‖tag), and none.
+ * envelope: stored bytes + key → plaintext, verified. The formats are client-side
+ * encryption 2.0, 2.1 and 1.0 of the Azure Storage SDKs, plain AES-GCM (nonce‖ciphertext‖tag), and
+ * none.
  *
- * One envelope per blob, shared by the threads that read it; one reader per thread and span. Plaintext goes to the
- * sink before its region's tag was seen: the sink must not show it to anybody before envelope_verdict.
+ * One envelope per blob, shared by the threads that read it; one reader per thread and span.
+ * Plaintext goes to the sink before its region's tag was seen: the sink must not show it to anybody
+ * before envelope_verdict.
  */
 #ifndef DECANT_ENVELOPE_H
 #define DECANT_ENVELOPE_H
@@ -19,25 +21,26 @@ enum envelope_format {
 
 /* What `encryptiondata` says. */
 struct envelope_metadata {
-    char protocol[8];         /* "1.0", "2.0", "2.1" */
-    char kid[512];            /* WrappedContentKey.KeyId */
-    char algorithm[32];       /* WrappedContentKey.Algorithm */
-    uint8_t wrapped[1024];    /* EncryptedKey */
+    char protocol[8];      /* "1.0", "2.0", "2.1" */
+    char kid[512];         /* WrappedContentKey.KeyId */
+    char algorithm[32];    /* WrappedContentKey.Algorithm */
+    uint8_t wrapped[1024]; /* EncryptedKey */
     size_t wrapped_size;
-    uint64_t region_size;     /* plaintext bytes per region (2.x) */
-    uint8_t iv[16];           /* ContentEncryptionIV (1.0) */
-    char library[128];        /* KeyWrappingMetadata.EncryptionLibrary, or "" */
+    uint64_t region_size; /* plaintext bytes per region (2.x) */
+    uint8_t iv[16];       /* ContentEncryptionIV (1.0) */
+    char library[128];    /* KeyWrappingMetadata.EncryptionLibrary, or "" */
 };
 
-/* TEXT is the metadata value, hostile; NULL if the blob has none. Refuses what FORMAT (CSE or CSE_V1) does not allow, with
- * a sentence that says what it is. E_NOT_AUTHENTIC. */
+/* TEXT is the metadata value, hostile; NULL if the blob has none. Refuses what FORMAT (CSE or
+ * CSE_V1) does not allow, with a sentence that says what it is. E_NOT_AUTHENTIC. */
 enum status envelope_metadata_parse(const char *text, enum envelope_format format,
                                     struct envelope_metadata *out, struct error *e);
 
 struct envelope;
 
-/* Unwraps the content key and fixes the layout. METADATA for the CSE formats, KEK for all but PLAIN. Checks STORED_SIZE against the
- * layout. E_NOT_AUTHENTIC, E_BAD_KEY (the key is of the wrong kind). Nothing is borrowed. */
+/* Unwraps the content key and fixes the layout. METADATA for the CSE formats, KEK for all but
+ * PLAIN. Checks STORED_SIZE against the layout. E_NOT_AUTHENTIC, E_BAD_KEY (the key is of the wrong
+ * kind). Nothing is borrowed. */
 enum status envelope_open(enum envelope_format format, const struct envelope_metadata *metadata,
                           const struct kek *kek, uint64_t stored_size, struct envelope **out,
                           struct error *e);
@@ -45,8 +48,10 @@ void envelope_close(struct envelope **envelope);
 
 /* Exact for all formats but CSE_V1, where it is an upper bound until the verdict. */
 uint64_t envelope_plain_size(const struct envelope *envelope);
-const char *envelope_name(const struct envelope *envelope); /* "cse-2.0", "cse-2.1", "cse-1.0", "aes-gcm", "plain" */
-/* Largest piece that is verified by one tag: what a consumer that may only see verified bytes must hold. 0: nothing is (CSE_V1, PLAIN). */
+/* "cse-2.0", "cse-2.1", "cse-1.0", "aes-gcm" or "plain". */
+const char *envelope_name(const struct envelope *envelope);
+/* Largest piece that is verified by one tag: what a consumer that may only see verified bytes must
+ * hold. 0: nothing is (CSE_V1, PLAIN). */
 uint64_t envelope_region_size(const struct envelope *envelope);
 
 /* A stretch of the blob that can be read by itself: whole regions. */
@@ -55,14 +60,17 @@ struct envelope_span {
     uint64_t plain_at, plain_size; /* upper bound for CSE_V1 */
 };
 
-/* The I-th stretch of about WANTED stored bytes (at least one region, the whole blob where the format is one piece); false behind the last. An
- * empty blob has none. */
+/* The I-th stretch of about WANTED stored bytes (at least one region, the whole blob where the
+ * format is one piece); false behind the last. An empty blob has none. */
 bool envelope_span(const struct envelope *envelope, uint64_t wanted, uint64_t i,
                    struct envelope_span *out);
 
 /* Decrypts one stretch as its bytes come in. */
 struct envelope_reader;
-/* SINK receives plaintext at its absolute places, in pieces that are fit for pwrite (up to 256 KiB). Reusable. */
+/* SINK receives plaintext at its absolute places, in order, in pieces that are fit for pwrite (up
+ * to 256 KiB); nothing of a region before the tag of the one in front was verified. A reader that
+ * failed takes nothing more until it is started again; a stretch that was given up may be started
+ * anew. The envelope must outlive the stretch. */
 enum status envelope_reader_new(struct envelope_reader **out, struct error *e);
 void envelope_reader_free(struct envelope_reader **reader);
 enum status envelope_reader_start(struct envelope_reader *reader, struct envelope *envelope,
@@ -74,8 +82,8 @@ enum status envelope_reader_feed(struct envelope_reader *reader, struct span byt
 /* All bytes of the stretch were fed: the last tag is checked, the rest goes to the sink. */
 enum status envelope_reader_finish(struct envelope_reader *reader, struct error *e);
 
-/* After every stretch finished: were all regions seen, once, and do their nonces fit one writer's order? Gives the
- * plaintext's exact size. E_NOT_AUTHENTIC. Call it for empty blobs too. */
+/* After every stretch finished: were all regions seen, once, and do their nonces fit one writer's
+ * order? Gives the plaintext's exact size. E_NOT_AUTHENTIC. Call it for empty blobs too. */
 enum status envelope_verdict(struct envelope *envelope, uint64_t *plain_size, struct error *e);
 
 #endif
