@@ -77,6 +77,11 @@ enum status wrap(struct error *e, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Say what the user can do; the innermost advice stays. */
 void advise(struct error *e, const char *format, ...) PRINTF_LIKE(2, 3);
 
+struct buf;
+/* "decant COMMAND: TEXT (code …, request …). REMEDY.": what the user reads last. */
+enum status error_sentence(const char *command, const struct error *shown, struct buf *out,
+                           struct error *e);
+
 #define TRY(call)                                                                                  \
     do {                                                                                           \
         enum status try_status_ = (call);                                                          \
@@ -306,9 +311,9 @@ bool log_wants(enum log_level level);
 /* One line on standard error: time, level, event, fields. Never a header, a token, a query or a
  * body. */
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n);
-/* The last line of a failed command, shown at every level: "decant: …", or the same as a JSON line.
+/* The last line of a failed command, shown at every level: SENTENCE, or a JSON line that holds it.
  */
-void log_final(enum log_level level, const char *command, const struct error *e);
+void log_final(const char *sentence, const struct error *e);
 /* A line that the next one overwrites, on a terminal; "" takes it away. Log lines appear above it.
  */
 void log_progress(const char *line);

@@ -113,3 +113,21 @@ void advise(struct error *e, const char *format, ...)
     va_end(arguments);
     make_printable(e->remedy);
 }
+
+enum status error_sentence(const char *command, const struct error *shown, struct buf *out,
+                           struct error *e)
+{
+    const char *separator = " (", *end = "";
+    TRY(buf_addf(out, e, "decant %s: %s", command, shown->text));
+    if (shown->service_code[0] != '\0') {
+        TRY(buf_addf(out, e, "%scode %s", separator, shown->service_code));
+        separator = ", ";
+        end = ")";
+    }
+    if (shown->request_id[0] != '\0') {
+        TRY(buf_addf(out, e, "%srequest %s", separator, shown->request_id));
+        end = ")";
+    }
+    TRY(buf_addf(out, e, "%s.", end));
+    return shown->remedy[0] != '\0' ? buf_addf(out, e, " %s.", shown->remedy) : OK;
+}

@@ -115,42 +115,20 @@ void log_event(enum log_level level, const char *event, const struct log_field *
         put_line(&line);
 }
 
-static enum status format_final(struct buf *line, const char *command, const struct error *e,
-                                struct error *ignored)
-{
-    TRY(buf_addf(line, ignored, "decant %s: %s", command, e->text));
-    const char *open = " (", *close = "";
-    if (e->service_code[0] != '\0') {
-        TRY(buf_addf(line, ignored, "%scode %s", open, e->service_code));
-        open = ", ", close = ")";
-    }
-    if (e->request_id[0] != '\0') {
-        TRY(buf_addf(line, ignored, "%srequest %s", open, e->request_id));
-        close = ")";
-    }
-    TRY(buf_addf(line, ignored, "%s.", close));
-    return e->remedy[0] != '\0' ? buf_addf(line, ignored, " %s.", e->remedy) : OK;
-}
-
-void log_final(enum log_level level, const char *command, const struct error *e)
+void log_final(const char *sentence, const struct error *e)
 {
     struct error ignored;
-    AUTO(buf_free) struct buf text = BUF(LINE_MAX_SIZE);
-    if (format_final(&text, command, e, &ignored) != OK)
-        return;
-    if (state.format == LOG_TEXT) {
-        put_line(&text);
-        return;
-    }
+    AUTO(buf_free) struct buf line = BUF(LINE_MAX_SIZE);
     const struct log_field fields[] = {
-        LOG_STRING("message", buf_text(&text)),
+        LOG_STRING("message", sentence),
         LOG_NUMBER("exit_code", e->status),
         LOG_STRING("service_code", e->service_code),
         LOG_STRING("request_id", e->request_id),
-        LOG_STRING("remedy", e->remedy),
     };
-    AUTO(buf_free) struct buf line = BUF(2 * LINE_MAX_SIZE);
-    if (format_event(&line, level, "failed", fields, COUNT(fields), &ignored) == OK)
+    enum status status = state.format == LOG_TEXT ? buf_add(&line, span_text(sentence), &ignored)
+                                                  : format_event(&line, LOG_ERROR, "failed", fields,
+                                                                 COUNT(fields), &ignored);
+    if (status == OK)
         put_line(&line);
 }
 

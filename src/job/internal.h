@@ -1,0 +1,119 @@
+/* The parts of a run, each in the file of its name. */
+#ifndef DECANT_JOB_INTERNAL_H
+#define DECANT_JOB_INTERNAL_H
+
+#include "envelope/envelope.h"
+#include "http/http.h"
+#include "identity/identity.h"
+#include "job/job.h"
+#include "output/output.h"
+#include "storage/storage.h"
+
+/* What all parts of one run share. Borrowed by them; job_run owns it. */
+struct run {
+    const struct job *job;
+    const struct run_options *options;
+    struct run_progress *progress;
+    struct run_summary *summary; /* written by one thread at a time: see each part */
+    struct http *http;
+    struct identity *identity;
+    struct volume *volume;
+    struct keyring *keyring;
+    struct plan *plan;
+    _Atomic uint64_t plain_bytes; /* promised or written so far */
+};
+
+/* ---- keyring: the job's keys, each released at most once, when a blob first names it ---- */
+
+struct keyring;
+
+/* Starts the attestation on a thread of its own, if any key is to be released with it. */
+enum status keyring_open(struct run *run, struct keyring **out, struct error *e);
+void keyring_close(struct keyring **keyring);
+/* The key that a blob names; E_BAD_KEY if the job does not allow it. Thread-safe; *OUT lives as
+ * long as the keyring. */
+enum status keyring_find(struct keyring *keyring, const char *kid, const struct kek **out,
+                         struct error *e);
+/* The key for blobs that name none (aes-gcm): KID as the job has it. */
+enum status keyring_named(struct keyring *keyring, const char *kid, const struct kek **out,
+                          struct error *e);
+
+/* ---- plan: the job's inputs as a stream of blobs, a page at a time ---- */
+
+struct input;
+
+struct plan_item {
+    const struct config_input *config;
+    struct input *input;
+    struct blob blob;
+    bool has_properties; /* false for a single blob: ask for them before use */
+    char *name;          /* on the volume; checked */
+};
+
+void plan_item_free(struct plan_item *item);
+
+enum status plan_open(struct run *run, struct plan **out, struct error *e);
+void plan_close(struct plan **plan);
+/* The next blob; *FOUND is false behind the last. Thread-safe. */
+enum status plan_next(struct plan *plan, struct http_session *session, struct plan_item *item,
+                      bool *found, struct error *e);
+struct storage *input_storage(struct input *input);
+/* URL of the blob without its query, for messages and ready.json. */
+enum status input_blob_url(struct input *input, const struct blob *blob, struct buf *out,
+                           struct error *e);
+/* A blob is on its way to the volume: compare it with the manifest's line. E_MISMATCH. */
+enum status plan_check_pin(struct plan *plan, const struct plan_item *item, uint64_t plain_size,
+                           const char *key_sha256, struct output_file *file, struct error *e);
+/* At the end: nothing that a manifest names is missing. E_MISMATCH. */
+enum status plan_check_complete(struct plan *plan, struct error *e);
+
+/* ---- manifest: a pinned list of names, sizes and pins ---- */
+
+struct manifest;
+
+struct manifest_line {
+    const char *name, *sha256, *key_sha256; /* pins are lower-case hex or NULL */
+    uint64_t size;
+    bool has_size, seen;
+};
+
+/* TEXT is believed once its SHA-256 is PIN. E_MISMATCH. */
+enum status manifest_parse(struct span text, const uint8_t pin[static SHA256_SIZE],
+                           struct manifest **out, struct error *e);
+void manifest_free(struct manifest **manifest);
+/* NULL if NAME is not in it. */
+struct manifest_line *manifest_find(struct manifest *manifest, const char *name);
+const struct manifest_line *manifest_unseen(const struct manifest *manifest);
+
+/* ---- transfer: one blob from its properties to a sealed file ---- */
+
+struct transfer;
+
+/* Properties, envelope, content key, file with its space reserved. In a dry run: no file. */
+enum status transfer_open(struct run *run, struct http_session *session, struct plan_item *item,
+                          struct transfer **out, struct error *e); /* empties ITEM */
+void transfer_close(struct transfer **transfer);
+/* More than one worker can help with it. */
+bool transfer_is_shared(const struct transfer *transfer);
+/* Reads stretches until none is left. Thread-safe. */
+enum status transfer_work(struct transfer *transfer, struct http_session *session,
+                          struct envelope_reader *reader, struct error *e);
+/* After every worker came back OK: verdict, checks, seal. By one thread. */
+enum status transfer_finish(struct transfer *transfer, struct error *e);
+
+/* ---- gunzip ---- */
+
+/* Inflates the first SIZE bytes of FROM, all verified by now, into TO. What comes out counts as the
+ * run's plaintext before it is written. E_MISMATCH if FROM is not whole gzip members and nothing
+ * else. */
+enum status gunzip(struct run *run, struct output_file *from, uint64_t size, struct output_file *to,
+                   uint64_t *written, struct error *e);
+
+/* ---- fetch: the workers ---- */
+
+enum status fetch_all(struct run *run, struct error *e);
+
+/* Adds SIZE to the run's plaintext; E_SPACE over limits.max_plaintext_mib. Thread-safe. */
+enum status run_count_plaintext(struct run *run, uint64_t size, struct error *e);
+
+#endif

@@ -1,0 +1,295 @@
+/*
+ * The job's keys. A blob's metadata says which one it wants; that is hostile text and only ever
+ * picks from the job's list. The attestation starts at once and beside everything else; a key is
+ * released when the first blob names it, once, and dies with the keyring.
+ */
+#include "job/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "attestation/attestation.h"
+#include "evidence/evidence.h"
+#include "key/key.h"
+
+struct held_key {
+    char asked[1024]; /* the key id that was asked for */
+    struct kek kek;
+};
+
+struct keyring {
+    struct run *run;
+    pthread_mutex_t mutex;       /* over everything below */
+    struct task attestation;     /* offer and token, until joined */
+    struct task vault_login;     /* the first vault's access token, fetched beside */
+    const char *first_vault_kid; /* NULL: nothing to attest for */
+    struct key_offer offer;
+    struct secret token;
+    struct held_key **held;
+    size_t n_held;
+};
+
+static enum status make_offer(void *context, struct error *e)
+{
+    struct keyring *keyring = context;
+    return key_offer_new(&keyring->offer, e);
+}
+
+static enum status ask_for_token(struct keyring *keyring, const struct evidence *evidence,
+                                 struct error *e)
+{
+    const struct attestation_request request = {
+        .provider = keyring->run->job->attestation.provider,
+        .report = buf_span(&evidence->report),
+        .certificates = buf_span(&evidence->certificates),
+        .uvm_endorsements = buf_span(&evidence->uvm_endorsements),
+        .runtime_data = buf_span(&keyring->offer.runtime_data),
+    };
+    AUTO(http_session_give) struct http_session *session = NULL;
+    TRY(http_session_take(keyring->run->http, &session, e));
+    return attestation_token(session, &request, &keyring->token, e);
+}
+
+static enum status collect_and_attest(struct keyring *keyring, struct task *offer, struct error *e)
+{
+    static const enum evidence_kind kinds[] = {EVIDENCE_AUTO, EVIDENCE_DEVICE, EVIDENCE_TSM,
+                                               EVIDENCE_SIDECAR};
+    const struct job *job = keyring->run->job;
+    const struct evidence_options options = {
+        .kind = kinds[job->attestation.evidence],
+        .sidecar = job->attestation.sidecar,
+        .certificates = job->attestation.certificates,
+    };
+    AUTO(evidence_close) struct evidence_source *source = NULL;
+    AUTO(evidence_free) struct evidence evidence = {0};
+    TRY(evidence_open(&options, keyring->run->http, &source, e));
+    TRY(task_join(offer, e));
+    TRY(evidence_collect(source, buf_span(&keyring->offer.runtime_data), &evidence, e));
+    LOG(LOG_INFO, "evidence", LOG_STRING("source", evidence.source),
+        LOG_STRING("certificates", evidence.certificates_source));
+    return ask_for_token(keyring, &evidence, e);
+}
+
+static enum status attest(void *context, struct error *e)
+{
+    struct keyring *keyring = context;
+    int64_t start = clock_ms();
+    AUTO(task_abandon) struct task offer = {0};
+    TRY(task_start(&offer, make_offer, keyring, e));
+    TRY(collect_and_attest(keyring, &offer, e));
+    keyring->run->summary->attest_ms = clock_ms() - start;
+    LOG(LOG_INFO, "attested", LOG_STRING("provider", keyring->run->job->attestation.provider),
+        LOG_NUMBER("ms", keyring->run->summary->attest_ms));
+    return OK;
+}
+
+static const char *first_vault_kid(const struct job *job)
+{
+    for (size_t i = 0; i < job->n_keys; i++)
+        if (job->keys[i].file == NULL && !job->keys[i].from_sidecar)
+            return job->keys[i].kid;
+    return NULL;
+}
+
+static enum status log_in(struct keyring *keyring, const char *kid, struct secret *bearer,
+                          struct error *e)
+{
+    struct key_id id;
+    TRY(key_id_parse(kid, &id, e));
+    return identity_token(keyring->run->identity, audience_of_vault(&id.url), bearer, e);
+}
+
+static enum status log_in_ahead(void *context, struct error *e)
+{
+    struct keyring *keyring = context;
+    AUTO(secret_free) struct secret bearer = {0}; /* the identity keeps it */
+    return log_in(keyring, keyring->first_vault_kid, &bearer, e);
+}
+
+enum status keyring_open(struct run *run, struct keyring **out, struct error *e)
+{
+    AUTO(keyring_close) struct keyring *keyring = memory_array(1, sizeof(*keyring));
+    if (keyring == NULL)
+        return fail(e, E_SPACE, "out of memory");
+    keyring->run = run;
+    (void)pthread_mutex_init(&keyring->mutex, NULL);
+    keyring->first_vault_kid = first_vault_kid(run->job);
+    if (keyring->first_vault_kid != NULL) {
+        struct key_id id;
+        TRY(key_id_parse(keyring->first_vault_kid, &id, e));
+        TRY(task_start(&keyring->attestation, attest, keyring, e));
+        TRY(task_start(&keyring->vault_login, log_in_ahead, keyring, e));
+    }
+    *out = keyring;
+    keyring = NULL;
+    return OK;
+}
+
+void keyring_close(struct keyring **keyring)
+{
+    struct keyring *k = *keyring;
+    if (k == NULL)
+        return;
+    task_abandon(&k->attestation);
+    task_abandon(&k->vault_login);
+    for (size_t i = 0; i < k->n_held; i++) {
+        kek_free(&k->held[i]->kek);
+        memory_free(k->held[i]);
+    }
+    memory_free(k->held);
+    secret_free(&k->token);
+    key_offer_free(&k->offer);
+    (void)pthread_mutex_destroy(&k->mutex);
+    memory_free(k);
+    *keyring = NULL;
+}
+
+static enum status release(struct keyring *keyring, const char *asked, struct kek *kek,
+                           struct error *e)
+{
+    TRY(task_join(&keyring->attestation, e));
+    TRY(task_join(&keyring->vault_login, e));
+    AUTO(secret_free) struct secret bearer = {0};
+    TRY(log_in(keyring, asked, &bearer, e));
+    const struct key_release_request request = {
+        .kid = asked,
+        .token = secret_view(&keyring->token),
+        .bearer = secret_view(&bearer),
+        .offer = &keyring->offer,
+        .ca_file = http_ca_file(keyring->run->http),
+    };
+    AUTO(http_session_give) struct http_session *session = NULL;
+    TRY(http_session_take(keyring->run->http, &session, e));
+    return key_release(session, &request, kek, e);
+}
+
+static enum status ask_sidecar(struct keyring *keyring, const char *asked, struct kek *kek,
+                               struct error *e)
+{
+    const struct job *job = keyring->run->job;
+    AUTO(secret_free) struct secret bearer = {0};
+    /* A sidecar has an identity of its own; only a token that was given for this is handed on. */
+    if (job->identity.vault_token.env != NULL || job->identity.vault_token.file != NULL)
+        TRY(log_in(keyring, asked, &bearer, e));
+    const struct key_sidecar_request request = {
+        .sidecar = job->attestation.sidecar,
+        .kid = asked,
+        .provider = job->attestation.provider,
+        .bearer = secret_view(&bearer),
+    };
+    AUTO(http_session_give) struct http_session *session = NULL;
+    TRY(http_session_take(keyring->run->http, &session, e));
+    return key_from_sidecar(session, &request, kek, e);
+}
+
+static enum status fetch_key(struct keyring *keyring, const struct config_key *config,
+                             const char *asked, struct kek *kek, struct error *e)
+{
+    int64_t start = clock_ms();
+    const char *source = config->file != NULL ? "file" : config->from_sidecar ? "sidecar" : "vault";
+    if (config->file != NULL)
+        TRY(key_from_file(config->file, asked, kek, e));
+    else if (config->from_sidecar)
+        TRY(ask_sidecar(keyring, asked, kek, e));
+    else
+        TRY(release(keyring, asked, kek, e));
+    struct run_summary *summary = keyring->run->summary;
+    summary->keys++;
+    summary->release_ms += clock_ms() - start;
+    LOG(LOG_INFO, "released", LOG_STRING("key", kek->kid), LOG_STRING("source", source),
+        LOG_NUMBER("ms", clock_ms() - start));
+    return OK;
+}
+
+static void held_key_free(struct held_key **held)
+{
+    if (*held != NULL)
+        kek_free(&(*held)->kek);
+    memory_free(*held);
+    *held = NULL;
+}
+
+static enum status hold_key(struct keyring *keyring, const struct config_key *config,
+                            const char *asked, const struct kek **out, struct error *e)
+{
+    for (size_t i = 0; i < keyring->n_held; i++) {
+        if (strcmp(keyring->held[i]->asked, asked) == 0) {
+            *out = &keyring->held[i]->kek;
+            return OK;
+        }
+    }
+    AUTO(held_key_free) struct held_key *held = memory_array(1, sizeof(*held));
+    struct held_key **more =
+        memory_resize(keyring->held, (keyring->n_held + 1) * sizeof(struct held_key *));
+    if (more != NULL)
+        keyring->held = more;
+    if (held == NULL || more == NULL)
+        return fail(e, E_SPACE, "out of memory");
+    if ((size_t)snprintf(held->asked, sizeof(held->asked), "%s", asked) >= sizeof(held->asked))
+        return fail(e, E_BAD_KEY, "a key id longer than %zu bytes", sizeof(held->asked) - 1);
+    TRY(fetch_key(keyring, config, asked, &held->kek, e));
+    *out = &held->kek;
+    keyring->held[keyring->n_held++] = held;
+    held = NULL;
+    return OK;
+}
+
+static bool is_named_exactly(const struct config_key *key, const char *kid)
+{
+    for (size_t i = 0; i < key->n_aliases; i++)
+        if (strcmp(key->aliases[i], kid) == 0)
+            return true;
+    return strcmp(key->kid, kid) == 0;
+}
+
+static bool is_same_but_version(const struct config_key *key, const char *kid)
+{
+    struct error ignored;
+    struct key_id ours, theirs;
+    return key_id_parse(key->kid, &ours, &ignored) == OK &&
+           key_id_parse(kid, &theirs, &ignored) == OK && key_id_matches(&ours, &theirs);
+}
+
+/* Which key id to ask for: the blob's own if it adds the version that the job leaves open. */
+static const char *asked_for(const struct config_key *key, const char *kid)
+{
+    struct error ignored;
+    struct key_id ours, theirs;
+    bool blob_knows_better = key->file == NULL && is_same_but_version(key, kid) &&
+                             key_id_parse(key->kid, &ours, &ignored) == OK &&
+                             key_id_parse(kid, &theirs, &ignored) == OK && ours.version.size == 0 &&
+                             theirs.version.size > 0;
+    return blob_knows_better ? kid : key->kid;
+}
+
+static const struct config_key *match_key(const struct job *job, const char *kid)
+{
+    for (size_t i = 0; i < job->n_keys; i++)
+        if (is_named_exactly(&job->keys[i], kid))
+            return &job->keys[i];
+    for (size_t i = 0; i < job->n_keys; i++)
+        if (is_same_but_version(&job->keys[i], kid))
+            return &job->keys[i];
+    return NULL;
+}
+
+enum status keyring_find(struct keyring *keyring, const char *kid, const struct kek **out,
+                         struct error *e)
+{
+    const struct config_key *key = match_key(keyring->run->job, kid);
+    if (key == NULL) {
+        (void)fail(e, E_BAD_KEY, "it wants the key \"%s\", which the job does not allow", kid);
+        advise(e, "If that key is right, add it to \"keys\", or its id to that key's \"aliases\"");
+        return e->status;
+    }
+    (void)pthread_mutex_lock(&keyring->mutex);
+    enum status status = hold_key(keyring, key, asked_for(key, kid), out, e);
+    (void)pthread_mutex_unlock(&keyring->mutex);
+    return status;
+}
+
+enum status keyring_named(struct keyring *keyring, const char *kid, const struct kek **out,
+                          struct error *e)
+{
+    return keyring_find(keyring, kid != NULL ? kid : keyring->run->job->keys[0].kid, out, e);
+}

@@ -1,0 +1,105 @@
+/*
+ * A manifest: {"files":[{"name","size","sha256","key_sha256"}, …]}: what a data set consists of. It
+ * is believed because its own SHA-256 stands in the job. docs/formats.md describes it.
+ */
+#include "job/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+struct manifest {
+    struct cJSON *tree;
+    struct manifest_line *lines; /* sorted by name */
+    size_t n;
+};
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(((const struct manifest_line *)a)->name, ((const struct manifest_line *)b)->name);
+}
+
+static bool is_digest(const char *text)
+{
+    return text == NULL ||
+           (strlen(text) == 2 * SHA256_SIZE && strspn(text, "0123456789abcdef") == 2 * SHA256_SIZE);
+}
+
+static enum status read_line(const cJSON *item, struct manifest_line *line, struct error *e)
+{
+    *line = (struct manifest_line){
+        .name = json_text(item, "name"),
+        .sha256 = json_text(item, "sha256"),
+        .key_sha256 = json_text(item, "key_sha256"),
+        .has_size = json_number(item, "size", &line->size),
+    };
+    line->has_size = json_number(item, "size", &line->size);
+    if (line->name == NULL)
+        return fail(e, E_MISMATCH, "an entry of the manifest has no name");
+    if (line->sha256 == NULL && line->key_sha256 == NULL)
+        return fail(e, E_MISMATCH, "%s: neither \"sha256\" nor \"key_sha256\" in the manifest",
+                    line->name);
+    if (!is_digest(line->sha256) || !is_digest(line->key_sha256))
+        return fail(e, E_MISMATCH, "%s: a pin in the manifest is not 64 lower-case hex digits",
+                    line->name);
+    return OK;
+}
+
+static enum status read_lines(struct manifest *manifest, struct error *e)
+{
+    const cJSON *files = json_array(manifest->tree, "files"), *item;
+    if (files == NULL)
+        return fail(e, E_MISMATCH, "the manifest has no list \"files\"");
+    size_t n = (size_t)cJSON_GetArraySize(files);
+    manifest->lines = memory_array(n, sizeof(*manifest->lines));
+    if (manifest->lines == NULL)
+        return fail(e, E_SPACE, "out of memory");
+    cJSON_ArrayForEach(item, files) TRY(read_line(item, &manifest->lines[manifest->n++], e));
+    qsort(manifest->lines, n, sizeof(*manifest->lines), compare_lines);
+    for (size_t i = 1; i < n; i++)
+        if (compare_lines(&manifest->lines[i - 1], &manifest->lines[i]) == 0)
+            return fail(e, E_MISMATCH, "%s: twice in the manifest", manifest->lines[i].name);
+    return OK;
+}
+
+enum status manifest_parse(struct span text, const uint8_t pin[static SHA256_SIZE],
+                           struct manifest **out, struct error *e)
+{
+    uint8_t digest[SHA256_SIZE];
+    TRY(sha256(text, digest, e));
+    if (!span_equal(span_of(digest, sizeof(digest)), span_of(pin, SHA256_SIZE)))
+        return fail(e, E_MISMATCH, "its SHA-256 is not the one in the job");
+    AUTO(manifest_free) struct manifest *manifest = memory_array(1, sizeof(*manifest));
+    if (manifest == NULL)
+        return fail(e, E_SPACE, "out of memory");
+    TRY(json_parse(text, E_MISMATCH, &manifest->tree, e));
+    TRY(read_lines(manifest, e));
+    *out = manifest;
+    manifest = NULL;
+    return OK;
+}
+
+void manifest_free(struct manifest **manifest)
+{
+    if (*manifest != NULL) {
+        json_free(&(*manifest)->tree);
+        memory_free((*manifest)->lines);
+        memory_free(*manifest);
+    }
+    *manifest = NULL;
+}
+
+struct manifest_line *manifest_find(struct manifest *manifest, const char *name)
+{
+    const struct manifest_line wanted = {.name = name};
+    return bsearch(&wanted, manifest->lines, manifest->n, sizeof(wanted), compare_lines);
+}
+
+const struct manifest_line *manifest_unseen(const struct manifest *manifest)
+{
+    for (size_t i = 0; i < manifest->n; i++)
+        if (!manifest->lines[i].seen)
+            return &manifest->lines[i];
+    return NULL;
+}

@@ -1,0 +1,139 @@
+/*
+ * decant run: volume, identity, keys, inputs, workers, publication, in this order. Whatever fails
+ * unwinds to "no file, no key": publishing is the last thing that is done.
+ */
+#include "job/internal.h"
+
+enum status run_count_plaintext(struct run *run, uint64_t size, struct error *e)
+{
+    uint64_t limit = run->job->limits.max_plaintext_mib << 20;
+    uint64_t total = atomic_fetch_add(&run->plain_bytes, size) + size;
+    if (limit == 0 || total <= limit)
+        return OK;
+    (void)fail(e, E_SPACE, "more than %llu MiB of plaintext",
+               (unsigned long long)run->job->limits.max_plaintext_mib);
+    advise(e, "Raise limits.max_plaintext_mib, or choose fewer inputs");
+    return e->status;
+}
+
+static enum status open_volume(struct run *run, struct error *e)
+{
+    static const enum volume_requirement requirements[] = {VOLUME_CONFIDENTIAL, VOLUME_TMPFS,
+                                                           VOLUME_ANY};
+    const struct job *job = run->job;
+    const struct volume_options options = {
+        .path = job->volume.path,
+        .require = requirements[job->volume.require],
+        .mode = job->volume.mode,
+        .uid = job->volume.uid,
+        .gid = job->volume.gid,
+    };
+    TRY(volume_open(&options, run->options->dry_run, &run->volume, e));
+    const struct volume_facts *facts = volume_facts(run->volume);
+    LOG(LOG_INFO, "volume", LOG_STRING("path", job->volume.path), LOG_STRING("kind", facts->kind));
+    if (!facts->confidential)
+        LOG(LOG_WARN, "volume_not_confidential", LOG_STRING("path", job->volume.path),
+            LOG_STRING("kind", facts->kind),
+            LOG_STRING("note", "allowed by volume.require \"any\""));
+    if (facts->swap)
+        LOG(LOG_WARN, "swap", LOG_STRING("note", "plaintext on this volume can be swapped out"));
+    return OK;
+}
+
+static enum status open_identity(struct run *run, struct error *e)
+{
+    static const enum identity_kind kinds[] = {IDENTITY_AUTO,     IDENTITY_MANAGED,
+                                               IDENTITY_WORKLOAD, IDENTITY_CLIENT_SECRET,
+                                               IDENTITY_TOKEN,    IDENTITY_NONE};
+    const struct job *job = run->job;
+    const struct identity_options options = {
+        .kind = kinds[job->identity.type],
+        .client_id = job->identity.client_id,
+        .cloud_host = job->n_keys > 0     ? job->keys[0].kid
+                      : job->n_inputs > 0 ? job->inputs[0].from
+                                          : NULL,
+        .vault_token = {job->identity.vault_token.env, job->identity.vault_token.file},
+        .storage_token = {job->identity.storage_token.env, job->identity.storage_token.file},
+    };
+    return identity_new(&options, run->http, &run->identity, e);
+}
+
+static enum status open_http(struct run *run, struct error *e)
+{
+    const struct job *job = run->job;
+    int64_t limit_ms = (int64_t)job->limits.timeout_s * 1000;
+    const struct http_options options = {
+        .ca_file = job->network.ca_file,
+        .proxy = job->network.proxy,
+        .env_proxy = job->network.proxy == NULL,
+        .deadline_ms = limit_ms > 0 ? clock_ms() + limit_ms : DEADLINE_NEVER,
+    };
+    return http_new(&options, &run->http, e);
+}
+
+static void run_close(struct run *run)
+{
+    plan_close(&run->plan);
+    keyring_close(&run->keyring);
+    identity_free(&run->identity);
+    http_free(&run->http);
+    volume_close(&run->volume);
+}
+
+static enum status run_open(struct run *run, struct error *e)
+{
+    TRY(open_volume(run, e));
+    TRY(open_http(run, e));
+    TRY(open_identity(run, e));
+    atomic_store(&run->progress->phase, "attesting");
+    TRY(keyring_open(run, &run->keyring, e));
+    return plan_open(run, &run->plan, e);
+}
+
+static enum status publish(struct run *run, struct error *e)
+{
+    AUTO(buf_free) struct buf members = BUF(256);
+    if (run->options->dry_run)
+        return OK;
+    atomic_store(&run->progress->phase, "publishing");
+    TRY(buf_addf(&members, e, "\"version\":1,\"decant\":\"%s\"", DECANT_VERSION));
+    return volume_publish(run->volume, buf_span(&members), e);
+}
+
+static void summarize(struct run *run, int64_t start)
+{
+    const struct http_counters counters = http_counters(run->http);
+    struct run_summary *summary = run->summary;
+    summary->dry_run = run->options->dry_run;
+    summary->files = atomic_load(&run->progress->blobs_done);
+    summary->plain_bytes = atomic_load(&run->plain_bytes);
+    summary->stored_bytes = atomic_load(&run->progress->bytes_found);
+    summary->requests = counters.requests;
+    summary->retries = counters.retries;
+    summary->total_ms = clock_ms() - start;
+}
+
+enum status job_run(const struct job *job, const struct run_options *options,
+                    struct run_progress *progress, struct run_summary *out, struct error *e)
+{
+    struct run_summary summary = {0};
+    AUTO(run_close)
+    struct run run = {.job = job, .options = options, .progress = progress, .summary = &summary};
+    int64_t start = clock_ms();
+    if (job->n_inputs == 0)
+        return fail(e, E_USAGE, "inputs: the job has none, so there is nothing to run");
+    TRY(run_open(&run, e));
+    atomic_store(&progress->phase, "decanting");
+    TRY(fetch_all(&run, e));
+    if (!options->dry_run)
+        TRY(plan_check_complete(run.plan, e));
+    /* The keys have done their work. */
+    keyring_close(&run.keyring);
+    if (!secrets_are_locked())
+        LOG(LOG_WARN, "memory_not_locked",
+            LOG_STRING("note", "keys could not be locked in memory; raise the memlock limit"));
+    TRY(publish(&run, e));
+    summarize(&run, start);
+    *out = summary;
+    return OK;
+}
