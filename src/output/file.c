@@ -149,26 +149,38 @@ static void piece_free(struct piece *p)
     p->data = NULL;
 }
 
-static enum status hash_file(const struct output_file *f, uint64_t size, EVP_MD_CTX *hash,
+enum status output_file_read(struct output_file *file, uint64_t at, uint8_t *room, size_t size,
+                             struct error *e)
+{
+    while (size > 0) {
+        TRY(stop_check(e));
+        ssize_t n = pread(file->fd, room, size, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(e, E_BUG, "%.200s: cannot read it back", file->name);
+        if (n == 0)
+            return fail(e, E_BUG, "%.200s: it ends at byte %llu", file->name,
+                        (unsigned long long)at);
+        at += (uint64_t)n;
+        room += n;
+        size -= (size_t)n;
+    }
+    return OK;
+}
+
+static enum status hash_file(struct output_file *f, uint64_t size, EVP_MD_CTX *hash,
                              struct error *e)
 {
     AUTO(piece_free) struct piece piece = {memory_new(HASH_PIECE)};
     if (piece.data == NULL)
         return fail(e, E_BUG, "out of memory");
     for (uint64_t at = 0; at < size;) {
-        TRY(stop_check(e));
-        size_t want = size - at < HASH_PIECE ? (size_t)(size - at) : HASH_PIECE;
-        ssize_t n = pread(f->fd, piece.data, want, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(e, E_BUG, "%.200s: cannot read it back", f->name);
-        if (n == 0)
-            return fail(e, E_BUG, "%.200s: it ends at byte %llu of %llu", f->name,
-                        (unsigned long long)at, (unsigned long long)size);
-        if (EVP_DigestUpdate(hash, piece.data, (size_t)n) != 1)
+        size_t n = size - at < HASH_PIECE ? (size_t)(size - at) : HASH_PIECE;
+        TRY(output_file_read(f, at, piece.data, n, e));
+        if (EVP_DigestUpdate(hash, piece.data, n) != 1)
             return fail_openssl(e, E_BUG, "%.200s: cannot hash it", f->name);
-        at += (uint64_t)n;
+        at += n;
     }
     return OK;
 }

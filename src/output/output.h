@@ -64,6 +64,10 @@ enum status output_file_write(struct output_file *file, uint64_t at, struct span
                               struct error *e);
 struct sink output_file_sink(struct output_file *file);
 
+/* SIZE bytes from AT back into ROOM, all of which must have been written: for a second pass. */
+enum status output_file_read(struct output_file *file, uint64_t at, uint8_t *room, size_t size,
+                             struct error *e);
+
 /* What ready.json tells of a file. */
 struct output_entry {
     const char *name;
