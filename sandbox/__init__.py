@@ -1,0 +1,1 @@
+"""A strict local double of the cloud services that decant talks to. See README.md."""
