@@ -129,5 +129,11 @@ enum status error_sentence(const char *command, const struct error *shown, struc
         end = ")";
     }
     TRY(buf_addf(out, e, "%s.", end));
-    return shown->remedy[0] != '\0' ? buf_addf(out, e, " %s.", shown->remedy) : OK;
+    if (shown->remedy[0] == '\0')
+        return OK;
+    char first = shown->remedy[0];
+    first = first >= 'a' && first <= 'z' ? (char)(first - 'a' + 'A') : first;
+    size_t n = strlen(shown->remedy);
+    return buf_addf(out, e, " %c%s%s", first, shown->remedy + 1,
+                    shown->remedy[n - 1] == '.' ? "" : ".");
 }

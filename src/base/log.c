@@ -119,12 +119,13 @@ void log_final(const char *sentence, const struct error *e)
 {
     struct error ignored;
     AUTO(buf_free) struct buf line = BUF(LINE_MAX_SIZE);
-    const struct log_field fields[] = {
-        LOG_STRING("message", sentence),
-        LOG_NUMBER("exit_code", e->status),
-        LOG_STRING("service_code", e->service_code),
-        LOG_STRING("request_id", e->request_id),
-    };
+    struct log_field fields[4] = {LOG_STRING("message", sentence),
+                                  LOG_NUMBER("exit_code", e->status)};
+    size_t n = 2;
+    if (e->service_code[0] != '\0')
+        fields[n++] = (struct log_field)LOG_STRING("service_code", e->service_code);
+    if (e->request_id[0] != '\0')
+        fields[n++] = (struct log_field)LOG_STRING("request_id", e->request_id);
     enum status status = state.format == LOG_TEXT ? buf_add(&line, span_text(sentence), &ignored)
                                                   : format_event(&line, LOG_ERROR, "failed", fields,
                                                                  COUNT(fields), &ignored);

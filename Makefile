@@ -1,0 +1,40 @@
+# A thin front of CMake. `make help` lists what there is.
+
+BUILD ?= build
+CMAKE_FLAGS ?=
+
+.PHONY: all demo check test lint e2e interop sandbox clean help
+
+all: ## build build/decant (Release)
+	@scripts/setup.sh build
+	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD) --target decant
+
+demo: all ## the whole way against the sandbox: encrypt, attest, release, download, decrypt
+	@scripts/demo.sh $(BUILD)/decant
+
+check: ## install what is missing, build with sanitizers, run every test
+	@scripts/setup.sh check
+	@scripts/check.sh
+
+test: ## unit tests only
+	@scripts/check.sh unit
+
+e2e: ## the tests against the sandbox only
+	@scripts/check.sh build e2e
+
+interop: ## the tests against the official SDK and Azurite only
+	@scripts/check.sh build interop
+
+lint: ## layers, warnings with gcc and clang
+	@scripts/check.sh lint
+
+sandbox: ## start the sandbox alone, in build/sandbox
+	@scripts/setup.sh build
+	@/usr/bin/python3 sandbox --state $(BUILD)/sandbox
+
+clean: ## remove what was built
+	rm -rf build build-*
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

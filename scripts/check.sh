@@ -1,0 +1,86 @@
+#!/bin/sh
+# Every test, in steps that can be named alone: lint unit sandbox e2e interop ("build" just builds what e2e and
+# interop need). Without arguments: all. The last line counts.
+set -u
+cd "$(dirname "$0")/.."
+checked=build-check # gcc, ASan and UBSan, warnings are errors
+clanged=build-clang
+passed=0
+failed=0
+names=
+
+jobs=$(nproc)
+python=/usr/bin/python3 # Debian's, which has python3-cryptography
+
+step() {
+    name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    start=$(date +%s)
+    if "$@"; then
+        passed=$((passed + 1))
+        printf -- '-- %s: passed in %s s\n' "$name" "$(($(date +%s) - start))"
+    else
+        failed=$((failed + 1))
+        names="$names $name"
+        printf -- '-- %s: FAILED\n' "$name"
+    fi
+}
+
+configure() {
+    dir=$1
+    shift
+    cmake -S . -B "$dir" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DDECANT_WERROR=ON "$@" >"$dir.log" 2>&1 ||
+        { cat "$dir.log"; return 1; }
+}
+
+build_checked() {
+    configure $checked -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=address,undefined &&
+        cmake --build $checked -j "$jobs" --target decant unit_tests | tail -n 3
+}
+
+build_clang() {
+    configure $clanged -DCMAKE_C_COMPILER=clang && cmake --build $clanged -j "$jobs" --target decant | tail -n 1
+}
+
+build_release() {
+    cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DDECANT_WERROR=ON >/dev/null &&
+        cmake --build build -j "$jobs" --target decant | tail -n 1
+}
+
+unit() {
+    ctest --test-dir $checked --output-on-failure -j "$jobs"
+}
+
+sandbox() {
+    $python -m unittest discover -s sandbox/tests -t .
+}
+
+e2e() {
+    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/e2e -t tests/e2e
+}
+
+interop() {
+    DECANT=$PWD/$checked/decant tests/interop/run.sh
+}
+
+all_steps="lint unit sandbox e2e interop"
+[ $# -gt 0 ] || set -- $all_steps
+case " $* " in
+*" unit "* | *" e2e "* | *" interop "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+esac
+for wanted in "$@"; do
+    case $wanted in
+    build) ;;
+    lint)
+        step "layers" scripts/layers.sh
+        step "build with clang" build_clang
+        step "build for release" build_release
+        ;;
+    unit | sandbox | e2e | interop) step "$wanted" "$wanted" ;;
+    *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
+    esac
+done
+[ -z "$names" ] || printf '\nfailed:%s\n' "$names"
+printf '\n%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Installs what a task needs on Debian 12 or later, as root or with sudo; nothing where it is already there.
+# usage: scripts/setup.sh build|check
+set -eu
+
+build="gcc libc6-dev make cmake ninja-build libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev
+    python3 python3-cryptography ca-certificates"
+check="libcmocka-dev clang python3-venv"
+
+case "${1:-build}" in
+build) wanted=$build ;;
+check)
+    wanted="$build $check"
+    command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm" # Azurite
+    ;;
+*) echo "usage: scripts/setup.sh build|check" >&2; exit 2 ;;
+esac
+
+missing=
+for package in $wanted; do
+    state=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+    [ "$state" = "ii " ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "scripts/setup.sh knows Debian's packages only; please install:$missing" >&2
+    exit 1
+fi
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    as_root=sudo
+    command -v sudo >/dev/null 2>&1 || { echo "neither root nor sudo; please install:$missing" >&2; exit 1; }
+fi
+echo "installing:$missing"
+$as_root apt-get update -qq
+# shellcheck disable=SC2086 # a list of packages
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
