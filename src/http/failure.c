@@ -11,6 +11,8 @@
 #define DNS    "check the host's name and this container's name servers"
 #define LATER  "try again later; if it stays, look at the service's health and the network between"
 #define SPEAKS "check the URL's port, and that no proxy answers in the service's place"
+#define SPEAKS_TLS                                                                                 \
+    "TLS 1.2 or newer is needed; check the URL's port, and that no proxy answers in the service's place"
 #define TRUST                                                                                      \
     "check the host's name and this machine's clock; if a private authority signed the "           \
     "certificate, name it in network.ca_file"
@@ -35,7 +37,7 @@ static const struct meaning meanings[] = {
     {CURLE_PEER_FAILED_VERIFICATION, E_NETWORK, false, "its certificate is not trusted", TRUST},
     {CURLE_SSL_CACERT_BADFILE, E_USAGE, false, "the trust store could not be read",
      "check network.ca_file: it must hold certificates in PEM form"},
-    {CURLE_SSL_CONNECT_ERROR, E_NETWORK, false, "no agreement on TLS", SPEAKS},
+    {CURLE_SSL_CONNECT_ERROR, E_NETWORK, false, "no agreement on TLS", SPEAKS_TLS},
     {CURLE_UNSUPPORTED_PROTOCOL, E_NETWORK, false, "what answers there does not speak HTTP",
      SPEAKS},
     {CURLE_WEIRD_SERVER_REPLY, E_NETWORK, false, "what answers there does not speak HTTP", SPEAKS},
@@ -96,16 +98,16 @@ enum status deadline_failure(const struct http_request *request, struct error *e
     return status;
 }
 
-static bool deadline_is_over(const struct exchange *x)
+bool deadline_is_over(const struct http *http)
 {
-    int64_t deadline = x->session->http->deadline_ms;
-    return deadline != DEADLINE_NEVER && clock_ms() + 20 >= deadline; /* libcurl rounds */
+    return http->deadline_ms != DEADLINE_NEVER &&
+           clock_ms() + DEADLINE_SLACK_MS >= http->deadline_ms;
 }
 
 enum status exchange_failure(struct exchange *x, CURLcode code)
 {
     TRY(stop_check(x->e));
-    if (code == CURLE_OPERATION_TIMEDOUT && deadline_is_over(x))
+    if (code == CURLE_OPERATION_TIMEDOUT && deadline_is_over(x->session->http))
         return deadline_failure(x->request, x->e);
     const struct meaning *m = meaning_of(x, code);
     const char *said = x->session->said;

@@ -17,7 +17,7 @@ struct http_options {
     const char *ca_file; /* PEM; NULL: the system's trust store */
     const char *proxy;   /* NULL: none (the environment's proxies are honoured only if ENV_PROXY) */
     bool env_proxy;      /* HTTPS_PROXY, HTTP_PROXY, NO_PROXY count */
-    int64_t deadline_ms; /* of the whole run; clock_ms() or DEADLINE_NEVER */
+    int64_t deadline_ms; /* of the whole run; 0 or DEADLINE_NEVER: none */
     int tries;           /* per request that may be retried; 0: the default (5) */
     int64_t
         retry_delay_ms; /* before the second try, then doubled, with jitter; 0: the default (800) */
@@ -52,7 +52,7 @@ struct http_request {
     const struct http_header *headers;
     size_t n_headers;
     struct span body; /* POST and PUT */
-    size_t max_reply; /* bytes of body; more is E_NETWORK */
+    size_t max_reply; /* bytes of body; more is E_NETWORK; 0: 64 KiB */
     int64_t
         timeout_ms;  /* of one try; 0: 60 s (a feed: no limit but a stall of 30 s below 1 KiB/s) */
     bool retry;      /* idempotent: try again after transport failures, 408, 429 and 5xx */
@@ -71,7 +71,8 @@ void http_reply_free(struct http_reply *reply);
 struct span http_reply_header(const struct http_reply *reply, const char *name);
 
 /* One exchange, with the retries that REQUEST allows. OK means that an answer came, whatever its
- * status: the caller judges it. E_NETWORK if none came, E_INTERRUPTED if stopped. REPLY must be
+ * status: the caller judges it. E_NETWORK if none came (or one too long, or compressed),
+ * E_INTERRUPTED if stopped, E_USAGE for plain http to a host that is not local. REPLY must be
  * empty. */
 enum status http_call(struct http_session *session, const struct http_request *request,
                       struct http_reply *reply, struct error *e);
@@ -87,16 +88,19 @@ struct http_stream {
     void *context;
 };
 
-/* One try, no retries. A failure of HEAD or TAKE comes back as it is; one of the transport is
- * E_NETWORK with e->transient set. OK: the answer is complete, its length as announced. */
+/* One try, no retries. A 2xx answer must say how long it is. A failure of HEAD or TAKE comes back
+ * as it is; one of the transport is E_NETWORK with e->transient set. OK: the answer is complete,
+ * its length as announced. */
 enum status http_stream(struct http_session *session, const struct http_request *request,
                         const struct http_stream *stream, struct http_reply *reply,
                         struct error *e);
 
 /* Turn an answer that is no success into an error: STATUS, or E_NETWORK (transient) for 408, 429
  * and 5xx. Takes the service's code, message and request id from the forms that Azure uses: the
- * headers x-ms-error-code, x-ms-request-id; JSON {"error":{"code","message"}} (with innererror) and
- * {"error","error_description"}; XML <Error><Code><Message>. */
+ * headers x-ms-error-code, x-ms-request-id; JSON {"error":{"code","message"}} (an
+ * innererror's code follows: "Forbidden/ForbiddenByFirewall") and
+ * {"error","error_description"}; XML <Error><Code><Message>. The header's code wins. The text shows
+ * the first line of the message, without long words: they could be tokens sent back. */
 enum status http_refusal(const struct http_request *request, const struct http_reply *reply,
                          enum status status, struct error *e);
 

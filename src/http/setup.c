@@ -184,9 +184,11 @@ static enum status times_set(struct exchange *x)
     if (limit == 0 && x->stream == NULL)
         limit = CALL_MS;
     if (x->session->http->deadline_ms != DEADLINE_NEVER) {
-        int64_t left = x->session->http->deadline_ms - clock_ms();
-        if (left <= 0)
+        if (deadline_is_over(x->session->http))
             return deadline_failure(r, x->e);
+        int64_t left = x->session->http->deadline_ms - clock_ms();
+        if (left < 1)
+            left = 1; /* 0 would mean no limit */
         limit = limit == 0 || left < limit ? left : limit;
     }
     if (limit > INT32_MAX)
