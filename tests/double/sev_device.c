@@ -6,12 +6,10 @@
  *   DOUBLE_SEV         which exist: a comma list of guest, sev, tsm. The others do not, whatever
  * the machine has. DOUBLE_SEV_KEY     PEM file with the P-384 private key that plays the VCEK
  *   DOUBLE_SEV_REPORT  1184 bytes: the report to fill in (report data, VMPL) and sign
- *   DOUBLE_SEV_FAIL    throttle:N  the first N requests fail with EAGAIN
- *                      busy:N      … with EIO and the host error "busy" (/dev/sev-guest only)
- *                      status:N    the firmware answers with status N and no report
- *                      size:N      the firmware says that the report has N bytes
- *                      eio         requests fail with EIO
- *                      data        the report is over other data than asked
+ *   DOUBLE_SEV_FAIL    throttle:N  the first N requests of each open device (or entry) fail with
+ * EAGAIN busy:N      … with EIO and the host error "busy" (/dev/sev-guest only) status:N    the
+ * firmware answers with status N and no report size:N      the firmware says that the report has N
+ * bytes eio         requests fail with EIO data        the report is over other data than asked
  *                      provider, generation   (tsm) another provider; a foreign write to the entry
  *   DOUBLE_SEV_LOG     a file that gets one line per signed report and per descriptor or entry left
  * open at exit
@@ -55,19 +53,19 @@ struct entry {
     char name[64];
     uint8_t inblob[64];
     bool written;
-    unsigned generation;
+    unsigned generation, failures;
 };
 
 struct descriptor {
     int fd;
     enum what what;
     struct entry *entry;
+    unsigned failures;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct entry entries[ENTRIES];
 static struct descriptor descriptors[DESCRIPTORS];
-static unsigned failures;
 
 /* The next library's function of the same name. */
 #define REAL(type, name) ((type)dlsym(RTLD_NEXT, name))
@@ -99,13 +97,13 @@ static bool fails(const char *word, unsigned *number)
     return wish[size] == ':' || wish[size] == '\0';
 }
 
-/* The first N requests fail. */
-static bool fails_now(const char *word)
+/* The first N requests of a descriptor or an entry fail; COUNT counts them. */
+static bool fails_now(const char *word, unsigned *count)
 {
     unsigned n = 0;
     if (!fails(word, &n))
         return false;
-    return failures++ < n;
+    return (*count)++ < n;
 }
 
 static void note(const char *text)
@@ -215,7 +213,7 @@ static int firmware(const uint8_t *request, uint8_t *response, size_t room)
 
 /* ---- the two ioctls ---- */
 
-static int call_guest(uint8_t *call)
+static int call_guest(uint8_t *call, unsigned *failures)
 {
     uint64_t request, response;
     unsigned ignored = 0;
@@ -225,9 +223,9 @@ static int call_guest(uint8_t *call)
     memset(call + 28, 0, 4);
     if (call[0] != 1 || request == 0 || response == 0)
         return EINVAL;
-    if (fails_now("throttle"))
+    if (fails_now("throttle", failures))
         return EAGAIN;
-    if (fails_now("busy")) {
+    if (fails_now("busy", failures)) {
         call[28] = 2;
         return EIO;
     }
@@ -237,7 +235,7 @@ static int call_guest(uint8_t *call)
     return firmware((const uint8_t *)(uintptr_t)request, (uint8_t *)(uintptr_t)response, 4000);
 }
 
-static int call_sev(uint8_t *call)
+static int call_sev(uint8_t *call, unsigned *failures)
 {
     uint16_t request_size, response_size;
     uint64_t request, response;
@@ -250,7 +248,7 @@ static int call_sev(uint8_t *call)
         return EINVAL;
     if (request_size != REQUEST_SIZE || response_size < 1280)
         return EINVAL;
-    if (fails_now("throttle"))
+    if (fails_now("throttle", failures))
         return EAGAIN;
     if (fails("eio", &ignored))
         return EIO;
@@ -276,7 +274,7 @@ static int give(enum what what, struct entry *entry, const void *content, size_t
     }
     for (size_t i = 0; fd >= 0 && i < DESCRIPTORS; i++)
         if (descriptors[i].what == NOTHING) {
-            descriptors[i] = (struct descriptor){fd, what, entry};
+            descriptors[i] = (struct descriptor){fd, what, entry, 0};
             return fd;
         }
     errno = EMFILE;
@@ -318,7 +316,7 @@ static int outblob(struct entry *entry)
     unsigned size = REPORT_SIZE;
     unsigned ignored = 0;
     int number = entry->written ? 0 : EINVAL;
-    if (number == 0 && fails_now("throttle"))
+    if (number == 0 && fails_now("throttle", &entry->failures))
         number = EAGAIN;
     if (number == 0 && (fails("eio", &ignored) || fails("status", &ignored)))
         number = EIO;
@@ -526,9 +524,9 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
     enum what what = d == NULL ? NOTHING : d->what;
     int number = ENOTTY;
     if (what == GUEST && request == 0xC0205300UL)
-        number = call_guest(argument);
+        number = call_guest(argument, &d->failures);
     else if (what == SEV && request == 0xC0285301UL)
-        number = call_sev(argument);
+        number = call_sev(argument, &d->failures);
     pthread_mutex_unlock(&lock);
     if (what == NOTHING)
         return REAL(int (*)(int, unsigned long, ...), "ioctl")(fd, request, argument);
