@@ -147,8 +147,6 @@ void keyring_close(struct keyring **keyring)
 static enum status release(struct keyring *keyring, const char *asked, struct kek *kek,
                            struct error *e)
 {
-    TRY(task_join(&keyring->attestation, e));
-    TRY(task_join(&keyring->vault_login, e));
     AUTO(secret_free) struct secret bearer = {0};
     TRY(log_in(keyring, asked, &bearer, e));
     const struct key_release_request request = {
@@ -185,6 +183,10 @@ static enum status ask_sidecar(struct keyring *keyring, const char *asked, struc
 static enum status fetch_key(struct keyring *keyring, const struct config_key *config,
                              const char *asked, struct kek *kek, struct error *e)
 {
+    if (config->file == NULL) {
+        TRY(task_join(&keyring->attestation, e));
+        TRY(task_join(&keyring->vault_login, e));
+    }
     int64_t start = clock_ms();
     const char *source = config->file != NULL ? "file" : config->from_sidecar ? "sidecar" : "vault";
     if (config->file != NULL)

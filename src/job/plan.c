@@ -16,6 +16,7 @@ struct input {
     struct storage *storage;
     struct manifest *manifest;
     pthread_mutex_t manifest_mutex;
+    bool taken; /* at least one blob */
 };
 
 struct plan {
@@ -250,8 +251,21 @@ static enum status take_listed(struct plan *plan, struct blob *blob, struct plan
         return wrap(e, "blob %s", blob->name);
     item->blob = *blob;
     *blob = (struct blob){0};
-    *found = true;
+    *found = input->taken = true;
     return OK;
+}
+
+/* Silence would look like success: a prefix with nothing below it is most likely a wrong one. */
+static enum status end_listing(struct plan *plan, struct error *e)
+{
+    const struct input *input = &plan->inputs[plan->at++];
+    plan->in_listing = false;
+    if (input->taken)
+        return OK;
+    (void)fail(e, E_NOT_FOUND, "no blob below %s/%s%s", input->location.container_url,
+               input->location.name, input->config->match != NULL ? " fits \"match\"" : "");
+    advise(e, "Check the prefix, and \"match\" if there is one");
+    return e->status;
 }
 
 static enum status next_listed(struct plan *plan, struct http_session *session,
@@ -264,11 +278,8 @@ static enum status next_listed(struct plan *plan, struct http_session *session,
             TRY(take_listed(plan, &plan->page.blobs[plan->page_at++], item, found, e));
         if (*found)
             return OK;
-        if (plan->marker == NULL) {
-            plan->in_listing = false;
-            plan->at++;
-            return OK;
-        }
+        if (plan->marker == NULL)
+            return end_listing(plan, e);
         TRY(turn_page(plan, session, e));
     }
     return OK;
