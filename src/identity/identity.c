@@ -1,7 +1,7 @@
 /*
  * The cache in front of the sources of tokens: one slot per audience, one request per audience at a
- * time. A token is renewed before it expires; when that fails for a passing reason, the old one
- * serves as long as it is good.
+ * time. A token is renewed before it expires; when that fails, the old one serves as long as it
+ * is good.
  */
 #include "identity/internal.h"
 
@@ -9,9 +9,10 @@
 #include <string.h>
 
 enum {
-    REFRESH_S = 5 * 60,        /* before the end of its life, a token is renewed */
-    STILL_GOOD_MS = 30 * 1000, /* what an old token must have left to serve when renewing fails */
-    NEXT_TRY_MS = 30 * 1000,
+    REFRESH_S =
+        5 * 60,      /* before the end of its life, a token is renewed; half a short life before */
+    LAST_USE_S = 30, /* so long before it, an old token serves no more; a quarter of a short life */
+    NEXT_TRY_MS = 30000, /* after renewing failed */
 };
 
 static enum status none_token([[maybe_unused]] const struct identity *identity,
@@ -63,25 +64,32 @@ static enum status slot_find(struct identity *identity, const char *audience, st
     return fail(e, E_BUG, "tokens for more than %d audiences", AUDIENCES_MAX);
 }
 
+static int64_t shorter(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void slot_keep(struct slot *slot, struct access_token *token, int64_t asked_ms)
 {
-    int64_t early_s = token->life_s / 2 < REFRESH_S ? token->life_s / 2 : REFRESH_S;
+    int64_t end_ms = asked_ms + token->life_s * 1000;
 
     secret_free(&slot->token);
     slot->token = token->text;
     token->text = (struct secret){0};
-    slot->expires_ms = asked_ms + token->life_s * 1000;
-    slot->refresh_ms = slot->expires_ms - early_s * 1000;
+    slot->refresh_ms = end_ms - shorter(REFRESH_S * 1000, token->life_s * 1000 / 2);
+    slot->last_use_ms = end_ms - shorter(LAST_USE_S * 1000, token->life_s * 1000 / 4);
 }
 
 /* What the cache makes of the answer, which becomes the slot's last. Call with the lock held. */
 static enum status slot_settle(struct slot *slot, enum status status, struct access_token *token,
                                int64_t asked_ms, struct error *e)
 {
+    int64_t now_ms = clock_ms();
+
     if (status == OK) {
         slot_keep(slot, token, asked_ms);
-    } else if (status == E_NETWORK && slot->expires_ms - clock_ms() > STILL_GOOD_MS) {
-        slot->refresh_ms = clock_ms() + NEXT_TRY_MS;
+    } else if (status != E_INTERRUPTED && now_ms < slot->last_use_ms) {
+        slot->refresh_ms = shorter(now_ms + NEXT_TRY_MS, slot->last_use_ms);
         status = OK;
     }
     slot->status = status;

@@ -21,10 +21,10 @@ struct access_token {
 struct slot {
     char *audience; /* NULL: unused */
     struct secret token;
-    int64_t refresh_ms, expires_ms; /* on clock_ms() */
-    bool busy;                      /* one thread is asking */
-    uint64_t round;                 /* how often an answer came */
-    enum status status;             /* of the last one */
+    int64_t refresh_ms, last_use_ms; /* on clock_ms() */
+    bool busy;                       /* one thread is asking */
+    uint64_t round;                  /* how often an answer came */
+    enum status status;              /* of the last one */
     struct error error;
 };
 

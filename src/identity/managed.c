@@ -69,17 +69,16 @@ static enum status refuse(const struct http_request *request, const struct http_
 }
 
 static enum status ask(struct http_session *session, const struct http_request *request,
-                       struct http_retry *retry, bool *answered, struct access_token *out,
+                       struct http_retry *retry, bool *unreached, struct access_token *out,
                        struct error *e)
 {
     AUTO(http_reply_free) struct http_reply reply = {0};
 
     if (http_call(session, request, &reply, e) != OK) {
-        /* Whatever sits on this host's own network may just be starting. */
-        e->transient = e->status == E_NETWORK;
+        *unreached |= e->transient; /* else it is only the run's time that is over */
         return e->status;
     }
-    *answered = true;
+    *unreached = false;
     if (reply.status != 200)
         return refuse(request, &reply, retry, e);
     if (!is_json(buf_span(&reply.body))) {
@@ -98,7 +97,7 @@ enum status managed_token(const struct identity *identity, const char *audience,
     AUTO(buf_free) struct buf url = BUF(4096);
     const struct http_header header = {"Metadata", SPAN_LITERAL("true")};
     struct http_retry retry = {.min_total_ms = START_MS};
-    bool answered = false;
+    bool unreached = false;
     enum status status = OK;
 
     TRY(url_write(identity, audience, &url, e));
@@ -114,16 +113,16 @@ enum status managed_token(const struct identity *identity, const char *audience,
         .direct = true,
     };
     do
-        status = ask(session, &request, &retry, &answered, out, e);
+        status = ask(session, &request, &retry, &unreached, out, e);
     while (status != OK && http_again(session, &retry, e));
     if (status == OK)
         return OK;
     status = e->status; /* http_again may have been interrupted */
-    if (status != E_NETWORK || answered)
+    if (status != E_NETWORK || !unreached)
         return status;
     e->status = E_NO_TOKEN;
     e->transient = false;
-    e->remedy[0] = 0;
+    e->remedy[0] = 0; /* network advice does not help here */
     advise(e, "%s", init_advice);
     return wrap(e, "no managed identity endpoint answers at %s", identity->imds);
 }
