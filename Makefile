@@ -7,11 +7,11 @@ CMAKE_FLAGS ?=
 
 all: ## build build/decant (Release)
 	@scripts/setup.sh build
-	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release $(CMAKE_FLAGS) >/dev/null
-	@cmake --build $(BUILD) --target decant
+	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMAKE_RULE_MESSAGES=OFF $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD) --target decant -j $$(nproc) -- -s
 
 demo: all ## the whole way against the sandbox: encrypt, attest, release, download, decrypt
-	@scripts/demo.sh $(BUILD)/decant
+	@/usr/bin/python3 scripts/demo.py $(BUILD)/decant
 
 check: ## install what is missing, build with sanitizers, run every test
 	@scripts/setup.sh check

@@ -30,22 +30,27 @@ step() {
 configure() {
     dir=$1
     shift
-    cmake -S . -B "$dir" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DDECANT_WERROR=ON "$@" >"$dir.log" 2>&1 ||
+    cmake -S . -B "$dir" -DCMAKE_RULE_MESSAGES=OFF -DDECANT_WERROR=ON "$@" >"$dir.log" 2>&1 ||
         { cat "$dir.log"; return 1; }
 }
 
+compile() {
+    dir=$1
+    shift
+    cmake --build "$dir" -j "$jobs" --target "$@" -- -s
+}
+
 build_checked() {
-    configure $checked -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=address,undefined &&
-        cmake --build $checked -j "$jobs" --target decant unit_tests | tail -n 3
+    configure $checked -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=address,undefined &&
+        compile $checked decant unit_tests
 }
 
 build_clang() {
-    configure $clanged -DCMAKE_C_COMPILER=clang && cmake --build $clanged -j "$jobs" --target decant | tail -n 1
+    configure $clanged -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang && compile $clanged decant
 }
 
 build_release() {
-    cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DDECANT_WERROR=ON >/dev/null &&
-        cmake --build build -j "$jobs" --target decant | tail -n 1
+    configure build -DCMAKE_BUILD_TYPE=Release && compile build decant
 }
 
 unit() {

@@ -3,7 +3,7 @@
 # usage: scripts/setup.sh build|check
 set -eu
 
-build="gcc libc6-dev make cmake ninja-build libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev
+build="gcc libc6-dev make cmake libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev
     python3 python3-cryptography ca-certificates"
 check="libcmocka-dev clang python3-venv"
 
