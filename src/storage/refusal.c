@@ -137,9 +137,12 @@ static void signature_strike_out(const struct storage *storage, struct error *e)
     char *const texts[] = {e->text, e->service_code, e->request_id, e->remedy};
     if (percent_decode(signature, &decoded, E_USAGE, &ignored) != OK)
         buf_clear(&decoded);
+    struct span bare = buf_span(&decoded);
+    while (bare.size > 0 && bare.data[bare.size - 1] == '=')
+        bare.size--; /* the padding may be lost on the way */
     for (size_t i = 0; i < COUNT(texts); i++) {
         strike_out(texts[i], signature);
-        strike_out(texts[i], buf_span(&decoded));
+        strike_out(texts[i], bare);
     }
 }
 
