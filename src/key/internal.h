@@ -80,8 +80,8 @@ struct key_curve {
     size_t size;       /* of a coordinate and of the private number */
 };
 
-/* NULL if it is none of P-256, P-384 and P-521. By either name. */
-const struct key_curve *key_curve_find(const char *name);
+/* NULL if it is none of P-256, P-384 and P-521. */
+const struct key_curve *key_curve_find(const char *crv);
 
 /* "RSA", "RSA-HSM", "EC", "EC-HSM", "oct", "oct-HSM" */
 enum status key_type_of(const struct cJSON *jwk, enum key_type *out, struct error *e);

@@ -18,12 +18,20 @@ static const struct key_curve CURVES[] = {
     {"P-521", "secp521r1", 66},
 };
 
-const struct key_curve *key_curve_find(const char *name)
+const struct key_curve *key_curve_find(const char *crv)
 {
-    for (size_t i = 0; name != NULL && i < COUNT(CURVES); i++)
-        if (strcmp(CURVES[i].crv, name) == 0 || strcmp(CURVES[i].group, name) == 0)
+    for (size_t i = 0; crv != NULL && i < COUNT(CURVES); i++)
+        if (strcmp(CURVES[i].crv, crv) == 0)
             return &CURVES[i];
     return NULL;
+}
+
+static bool group_is_known(const char *group)
+{
+    for (size_t i = 0; i < COUNT(CURVES); i++)
+        if (strcmp(CURVES[i].group, group) == 0)
+            return true;
+    return false;
 }
 
 static void bn_context_free(BN_CTX **context)
@@ -119,7 +127,7 @@ static enum status ec_check(EVP_PKEY *pair, struct error *e)
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, pair, NULL);
     char group[64];
 
-    if (!EVP_PKEY_get_group_name(pair, group, sizeof group, NULL) || key_curve_find(group) == NULL)
+    if (!EVP_PKEY_get_group_name(pair, group, sizeof group, NULL) || !group_is_known(group))
         return fail_openssl(e, E_BAD_KEY, "an EC key on a curve that is not P-256, P-384 or P-521");
     if (context == NULL)
         return fail_openssl(e, E_BUG, "cannot check the EC key");

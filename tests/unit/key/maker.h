@@ -18,7 +18,7 @@
 #include "testing.h"
 
 #define NOW  INT64_C(1700000000)
-#define DAY  86400
+#define DAY  INT64_C(86400)
 #define ROOM ((size_t)1 << 20)
 
 static inline void must(bool good)
