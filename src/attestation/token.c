@@ -119,32 +119,30 @@ static enum status token_take(const struct http_reply *reply,
     return secret_copy(token, text, e);
 }
 
-enum status attestation_token(struct http_session *session,
-                              const struct attestation_request *request, struct secret *token,
-                              struct error *e)
+/* The attestation path below the provider's URL, however many slashes that ends in. */
+static enum status url_write(const char *provider, struct buf *out, struct error *e)
 {
-    AUTO(buf_free) struct buf nonce = BUF(64);
-    AUTO(buf_free) struct buf url = BUF(4096);
-    AUTO(buf_free) struct buf body = BUF((size_t)8 << 20);
-    AUTO(http_reply_free) struct http_reply reply = {0};
-    struct url provider = {0};
-    char what[160];
+    struct span base = span_text(provider);
 
-    TRY(provider_parse(request->provider, &provider, e));
-    (void)snprintf(what, sizeof what, "attestation by %.*s", (int)provider.authority.size,
-                   (const char *)provider.authority.data);
-    struct span base = span_text(request->provider);
     while (base.size && base.data[base.size - 1] == '/')
         base.size--;
-    TRY(buf_add(&url, base, e));
-    TRY(buf_add(&url, SPAN_LITERAL(ATTEST_PATH), e));
-    TRY(nonce_new(&nonce, e));
-    TRY(attestation_body(request, buf_text(&nonce), &body, e));
+    TRY(buf_add(out, base, e));
+    return buf_add(out, SPAN_LITERAL(ATTEST_PATH), e);
+}
 
+static enum status exchange(struct http_session *session, const char *what,
+                            const struct attestation_request *request, const char *nonce,
+                            struct http_reply *reply, struct error *e)
+{
+    AUTO(buf_free) struct buf url = BUF(8192);
+    AUTO(buf_free) struct buf body = BUF((size_t)8 << 20);
     const struct http_header headers[] = {
         {"Content-Type", SPAN_LITERAL("application/json")},
         {"Accept", SPAN_LITERAL("application/json")},
     };
+
+    TRY(url_write(request->provider, &url, e));
+    TRY(attestation_body(request, nonce, &body, e));
     const struct http_request call = {
         .what = what,
         .method = "POST",
@@ -155,13 +153,29 @@ enum status attestation_token(struct http_session *session,
         .max_reply = REPLY_MAX,
         .retry = true, /* attesting twice changes nothing at the service */
     };
-    TRY(http_call(session, &call, &reply, e));
-    if (reply.status / 100 != 2) {
-        enum status status = http_refusal(&call, &reply, E_NOT_ATTESTED, e);
-        if (status == E_NOT_ATTESTED)
-            advise_by_cause(&reply, e);
-        return status;
-    }
+    TRY(http_call(session, &call, reply, e));
+    if (reply->status / 100 == 2)
+        return OK;
+    enum status status = http_refusal(&call, reply, E_NOT_ATTESTED, e);
+    if (status == E_NOT_ATTESTED)
+        advise_by_cause(reply, e);
+    return status;
+}
+
+enum status attestation_token(struct http_session *session,
+                              const struct attestation_request *request, struct secret *token,
+                              struct error *e)
+{
+    AUTO(buf_free) struct buf nonce = BUF(64);
+    AUTO(http_reply_free) struct http_reply reply = {0};
+    struct url provider = {0};
+    char what[160];
+
+    TRY(provider_parse(request->provider, &provider, e));
+    (void)snprintf(what, sizeof what, "attestation by %.*s", (int)provider.authority.size,
+                   (const char *)provider.authority.data);
+    TRY(nonce_new(&nonce, e));
+    TRY(exchange(session, what, request, buf_text(&nonce), &reply, e));
     if (token_take(&reply, request, buf_text(&nonce), token, e) != OK)
         return wrap(e, "%s", what);
     return OK;

@@ -67,25 +67,27 @@ static enum status base_url(const char *name, const char *value, const char *oth
     return text_keep(buf_text(&text), out, e);
 }
 
-/* What both ways to Entra ID need; SPECIAL is the variable that this one needs besides. */
-static enum status application_read(struct identity *identity, const char *special, struct error *e)
+static enum status missing(const struct identity *identity, const char *name, struct error *e)
 {
-    const char *const missing = !identity->client_id           ? "AZURE_CLIENT_ID"
-                                : !variable("AZURE_TENANT_ID") ? "AZURE_TENANT_ID"
-                                : !variable(special)           ? special
-                                                               : NULL;
-    if (missing) {
-        (void)fail(e, E_NO_TOKEN, "identity \"%s\": the variable %s is not set",
-                   identity_name(identity), missing);
-        if (identity->kind == IDENTITY_WORKLOAD)
-            advise(
-                e,
-                "label the pod azure.workload.identity/use: \"true\" and give it the annotated service account");
-        else
-            advise(e, "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET");
-        return E_NO_TOKEN;
-    }
+    (void)fail(e, E_NO_TOKEN, "identity \"%s\": the variable %s is not set",
+               identity_name(identity), name);
+    if (identity->kind == IDENTITY_WORKLOAD)
+        advise(e, "label the pod azure.workload.identity/use: \"true\" and give it the annotated "
+                  "service account");
+    else
+        advise(e, "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET");
+    return E_NO_TOKEN;
+}
+
+/* What both ways to Entra ID need. */
+static enum status application_read(struct identity *identity, struct error *e)
+{
     const char *tenant = variable("AZURE_TENANT_ID");
+
+    if (!identity->client_id)
+        return missing(identity, "AZURE_CLIENT_ID", e);
+    if (!tenant)
+        return missing(identity, "AZURE_TENANT_ID", e);
     /* It becomes a part of the URL's path. */
     for (const char *c = tenant; *c; c++)
         if (!strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_", *c))
@@ -96,16 +98,19 @@ static enum status application_read(struct identity *identity, const char *speci
 
 static enum status entra_read(struct identity *identity, const char *cloud_host, struct error *e)
 {
-    bool workload = identity->kind == IDENTITY_WORKLOAD;
+    const char *name =
+        identity->kind == IDENTITY_WORKLOAD ? "AZURE_FEDERATED_TOKEN_FILE" : "AZURE_CLIENT_SECRET";
+    const char *value = variable(name);
 
-    TRY(application_read(identity, workload ? "AZURE_FEDERATED_TOKEN_FILE" : "AZURE_CLIENT_SECRET",
-                         e));
+    TRY(application_read(identity, e));
+    if (!value)
+        return missing(identity, name, e);
     TRY(base_url("AZURE_AUTHORITY_HOST", variable("AZURE_AUTHORITY_HOST"),
                  cloud_login(cloud_host ? cloud_host : ""), &identity->login, e));
-    if (!workload)
-        return secret_copy(&identity->client_secret, span_text(variable("AZURE_CLIENT_SECRET")), e);
+    if (identity->kind == IDENTITY_CLIENT_SECRET)
+        return secret_copy(&identity->client_secret, span_text(value), e);
     identity->token_proxy = variable("AZURE_KUBERNETES_TOKEN_PROXY") != NULL;
-    return text_keep(variable("AZURE_FEDERATED_TOKEN_FILE"), &identity->federated_token_file, e);
+    return text_keep(value, &identity->federated_token_file, e);
 }
 
 static enum status environment_read(struct identity *identity,
