@@ -68,6 +68,35 @@ bool etag_parse(struct span text, char out[static ETAG_SIZE]);
 bool decimal_parse(struct span text, uint64_t *out); /* 0 … 2^63-1, digits only */
 bool span_is_nocase(struct span s, const char *text);
 
+/* ---- entry.c: one blob of a listing ---- */
+
+enum { FIELD_BYTES_MAX = 3 * NAME_BYTES_MAX }; /* a name with every byte escaped */
+
+enum entry_field {
+    FIELD_NAME,
+    FIELD_SNAPSHOT,
+    FIELD_DELETED,
+    FIELD_CURRENT,
+    FIELD_SIZE,
+    FIELD_ETAG,
+    FIELD_RESOURCE_TYPE,
+    FIELD_ENCRYPTION,
+    FIELD_IS_FOLDER,
+};
+
+struct entry {
+    struct blob blob;
+    bool is_folder, is_past; /* past: a snapshot, an old version, deleted */
+    uint32_t seen;           /* one bit for each field */
+};
+
+void entry_free(struct entry *entry);
+/* The text of one field, each at most once. E_NETWORK if it cannot be. */
+enum status entry_set(struct entry *entry, enum entry_field field, struct span text,
+                      bool is_encoded, const char *prefix, struct error *e);
+/* Once it is complete: is it a blob of today? */
+enum status entry_judge(const struct entry *entry, bool *is_wanted, struct error *e);
+
 /* ---- page.c: one page of a listing, from XML that comes in pieces ---- */
 
 enum { PAGE_ENTRIES_MAX = 1000 };

@@ -18,7 +18,6 @@ enum {
     PAGE_BYTES_MAX =
         24 * 1024 * 1024,         /* 1,000 blobs of 8 KiB metadata and 1,024 escaped characters */
     TOKEN_BYTES_MAX = 256 * 1024, /* one tag: expat reads it anew with each piece that comes */
-    FIELD_BYTES_MAX = 3 * NAME_BYTES_MAX,
     DEPTH_MAX = 12,
 };
 
@@ -32,15 +31,7 @@ enum place {
     P_PROPERTIES,
     P_METADATA,
     P_NEXT_MARKER,
-    P_NAME,
-    P_SNAPSHOT,
-    P_DELETED,
-    P_CURRENT,
-    P_SIZE,
-    P_ETAG,
-    P_RESOURCE_TYPE,
-    P_ENCRYPTION,
-    P_IS_FOLDER,
+    P_ENTRY_FIELD, /* and an enum entry_field above it */
 };
 
 static const struct rule {
@@ -52,22 +43,17 @@ static const struct rule {
     {P_ROOT, "Blobs", P_BLOBS},
     {P_ROOT, "NextMarker", P_NEXT_MARKER},
     {P_BLOBS, "Blob", P_BLOB},
-    {P_BLOB, "Name", P_NAME},
-    {P_BLOB, "Snapshot", P_SNAPSHOT},
-    {P_BLOB, "Deleted", P_DELETED},
-    {P_BLOB, "IsCurrentVersion", P_CURRENT},
+    {P_BLOB, "Name", P_ENTRY_FIELD + FIELD_NAME},
+    {P_BLOB, "Snapshot", P_ENTRY_FIELD + FIELD_SNAPSHOT},
+    {P_BLOB, "Deleted", P_ENTRY_FIELD + FIELD_DELETED},
+    {P_BLOB, "IsCurrentVersion", P_ENTRY_FIELD + FIELD_CURRENT},
     {P_BLOB, "Properties", P_PROPERTIES},
     {P_BLOB, "Metadata", P_METADATA},
-    {P_PROPERTIES, "Content-Length", P_SIZE},
-    {P_PROPERTIES, "Etag", P_ETAG},
-    {P_PROPERTIES, "ResourceType", P_RESOURCE_TYPE},
-    {P_METADATA, "encryptiondata", P_ENCRYPTION},
-    {P_METADATA, "hdi_isfolder", P_IS_FOLDER},
-};
-
-struct entry {
-    struct blob blob;
-    bool is_folder, is_past; /* past: a snapshot, an old version, deleted */
+    {P_PROPERTIES, "Content-Length", P_ENTRY_FIELD + FIELD_SIZE},
+    {P_PROPERTIES, "Etag", P_ENTRY_FIELD + FIELD_ETAG},
+    {P_PROPERTIES, "ResourceType", P_ENTRY_FIELD + FIELD_RESOURCE_TYPE},
+    {P_METADATA, "encryptiondata", P_ENTRY_FIELD + FIELD_ENCRYPTION},
+    {P_METADATA, "hdi_isfolder", P_ENTRY_FIELD + FIELD_IS_FOLDER},
 };
 
 struct page_reader {
@@ -78,8 +64,7 @@ struct page_reader {
     enum place places[DEPTH_MAX + 1];
     size_t depth;
     struct entry entry;
-    uint32_t seen; /* one bit for each leaf of this entry */
-    bool seen_root, seen_marker, is_encoded;
+    bool seen_marker, is_encoded;
     struct buf text;    /* of the leaf */
     enum status status; /* of a handler that stopped the parser */
     struct error *e;    /* of the call that is running */
@@ -101,7 +86,7 @@ static void stop(struct page_reader *r, enum status status)
 static void refuse(struct page_reader *r, const char *why)
 {
     if (r->status == OK)
-        stop(r, fail(r->e, E_NETWORK, "%s: the service's listing %s", r->what, why));
+        stop(r, fail(r->e, E_NETWORK, "%s: the service's listing: %s", r->what, why));
 }
 
 static enum place place_find(enum place in, const char *element)
@@ -124,21 +109,17 @@ static bool attributes_say_encoded(const XML_Char **attributes)
 
 static void entry_begin(struct page_reader *r)
 {
-    blob_free(&r->entry.blob);
-    r->entry = (struct entry){0};
-    r->seen = 0;
+    entry_free(&r->entry);
     if (++r->entries > PAGE_ENTRIES_MAX)
-        refuse(r, "has more entries than were asked for");
+        refuse(r, "more entries than were asked for");
 }
 
 static void leaf_begin(struct page_reader *r, enum place place, const XML_Char **attributes)
 {
-    bool again = place == P_NEXT_MARKER ? r->seen_marker : (r->seen & 1U << place) != 0;
-    if (again)
-        refuse(r, "has a field twice");
+    if (place == P_NEXT_MARKER && r->seen_marker)
+        refuse(r, "two markers");
     if (place == P_NEXT_MARKER)
         r->seen_marker = true;
-    r->seen |= 1U << place;
     buf_clear(&r->text);
     r->is_encoded = attributes_say_encoded(attributes);
 }
@@ -151,15 +132,14 @@ static void XMLCALL on_start(void *context, const XML_Char *element, const XML_C
     if (r->status != OK)
         return;
     if (r->depth >= DEPTH_MAX) {
-        refuse(r, "is nested too deep");
+        refuse(r, "nested too deep");
         return;
     }
     if (in == P_DOCUMENT && place != P_ROOT)
-        refuse(r, "is no listing");
+        refuse(r, "this is none");
     else if (is_leaf(in))
-        refuse(r, "has an element where a value belongs");
+        refuse(r, "an element where a value belongs");
     r->places[++r->depth] = place;
-    r->seen_root = true;
     if (place == P_BLOB)
         entry_begin(r);
     else if (is_leaf(place))
@@ -172,115 +152,48 @@ static void XMLCALL on_text(void *context, const XML_Char *text, int size)
     if (r->status != OK || size <= 0 || !is_leaf(r->places[r->depth]))
         return;
     if (r->text.size + (size_t)size > FIELD_BYTES_MAX)
-        refuse(r, "has a value that is too long");
+        refuse(r, "a value that is too long");
     else
         stop(r, buf_add(&r->text, span_of(text, (size_t)size), r->e));
 }
 
-static void text_keep(struct page_reader *r, struct span text, char **out)
+static enum status page_add(struct page_reader *r, struct blob *blob, struct error *e)
 {
-    if (text.size == 0)
-        return;
-    *out = span_dup(text);
-    if (*out == NULL)
-        stop(r, fail(r->e, E_BUG, "no memory"));
-}
-
-static void name_end(struct page_reader *r)
-{
-    AUTO(buf_free) struct buf decoded = BUF(FIELD_BYTES_MAX);
-    struct span name = buf_span(&r->text);
-    if (r->is_encoded) {
-        if (percent_decode(name, &decoded, E_NETWORK, r->e) != OK) {
-            refuse(r, "has a name with a broken escape");
-            return;
-        }
-        name = buf_span(&decoded);
+    if (r->page.n == r->room) {
+        size_t room = r->room == 0 ? 64 : r->room * 2;
+        struct blob *blobs = reallocarray(r->page.blobs, room, sizeof *blobs);
+        if (blobs == NULL)
+            return fail(e, E_BUG, "no memory");
+        r->page.blobs = blobs;
+        r->room = room;
     }
-    if (name.size == 0 || name.size > NAME_BYTES_MAX || !utf8_is_valid(name))
-        refuse(r, "has an impossible name");
-    else if (!span_starts(name, r->prefix))
-        refuse(r, "has a name outside the prefix");
-    else
-        text_keep(r, name, &r->entry.blob.name);
+    r->page.blobs[r->page.n++] = *blob;
+    *blob = (struct blob){0};
+    return OK;
 }
 
 static void leaf_end(struct page_reader *r, enum place place)
 {
-    struct span text = buf_span(&r->text), trimmed = span_trim(text);
-    struct entry *entry = &r->entry;
-    switch (place) {
-    case P_NEXT_MARKER:
-        text_keep(r, text, &r->page.next);
-        break;
-    case P_NAME:
-        name_end(r);
-        break;
-    case P_SNAPSHOT:
-        entry->is_past = entry->is_past || trimmed.size > 0;
-        break;
-    case P_DELETED:
-        entry->is_past = entry->is_past || span_is_nocase(trimmed, "true");
-        break;
-    case P_CURRENT:
-        entry->is_past = entry->is_past || span_is_nocase(trimmed, "false");
-        break;
-    case P_SIZE:
-        if (!decimal_parse(trimmed, &entry->blob.size))
-            refuse(r, "has an impossible size");
-        break;
-    case P_ETAG:
-        if (!etag_parse(trimmed, entry->blob.etag))
-            refuse(r, "has an impossible ETag");
-        break;
-    case P_RESOURCE_TYPE:
-        entry->is_folder = entry->is_folder || span_is_nocase(trimmed, "directory");
-        break;
-    case P_IS_FOLDER:
-        entry->is_folder = entry->is_folder || span_is_nocase(trimmed, "true");
-        break;
-    case P_ENCRYPTION:
-        text_keep(r, text, &entry->blob.encryption_data);
-        break;
-    default:
-        break;
+    struct span text = buf_span(&r->text);
+    if (place == P_NEXT_MARKER) {
+        r->page.next = text.size == 0 ? NULL : span_dup(text);
+        if (text.size > 0 && r->page.next == NULL)
+            stop(r, fail(r->e, E_BUG, "no memory"));
+        return;
     }
-}
-
-static bool entry_is_marker(const struct entry *entry)
-{
-    size_t n = strlen(entry->blob.name);
-    return entry->is_folder || (entry->blob.size == 0 && entry->blob.name[n - 1] == '/');
+    enum status status = entry_set(&r->entry, (enum entry_field)(place - P_ENTRY_FIELD), text,
+                                   r->is_encoded, r->prefix, r->e);
+    if (status != OK)
+        stop(r, wrap(r->e, "%s: the service's listing", r->what));
 }
 
 static void entry_end(struct page_reader *r)
 {
-    struct entry *entry = &r->entry;
-    if (entry->is_past)
-        return;
-    if (entry->blob.name == NULL) {
-        refuse(r, "has an entry without a name");
-        return;
-    }
-    bool complete = (r->seen & 1U << P_SIZE) != 0 && (r->seen & 1U << P_ETAG) != 0;
-    if (!complete && !entry->is_folder) {
-        refuse(r, "has an entry without a size or an ETag");
-        return;
-    }
-    if (entry_is_marker(entry))
-        return;
-    if (r->page.n == r->room) {
-        size_t room = r->room == 0 ? 64 : r->room * 2;
-        struct blob *blobs = reallocarray(r->page.blobs, room, sizeof *blobs);
-        if (blobs == NULL) {
-            stop(r, fail(r->e, E_BUG, "no memory"));
-            return;
-        }
-        r->page.blobs = blobs;
-        r->room = room;
-    }
-    r->page.blobs[r->page.n++] = entry->blob;
-    *entry = (struct entry){0};
+    bool is_wanted = false;
+    if (entry_judge(&r->entry, &is_wanted, r->e) != OK)
+        stop(r, wrap(r->e, "%s: the service's listing", r->what));
+    else if (is_wanted)
+        stop(r, page_add(r, &r->entry.blob, r->e));
 }
 
 static void XMLCALL on_end(void *context, const XML_Char *)
@@ -299,7 +212,7 @@ static void XMLCALL on_end(void *context, const XML_Char *)
 static void XMLCALL on_doctype(void *context, const XML_Char *, const XML_Char *, const XML_Char *,
                                int)
 {
-    refuse(context, "has a document type");
+    refuse(context, "a document type");
 }
 
 enum status page_reader_new(const char *what, const char *prefix, struct page_reader **out,
@@ -332,7 +245,7 @@ void page_reader_free(struct page_reader **reader)
         return;
     if (r->parser != NULL)
         XML_ParserFree(r->parser);
-    blob_free(&r->entry.blob);
+    entry_free(&r->entry);
     storage_page_free(&r->page);
     buf_free(&r->text);
     free(r);
@@ -348,7 +261,7 @@ static enum status parse(struct page_reader *r, struct span bytes, bool last, st
     if (r->status != OK)
         return r->status;
     if (ok != XML_STATUS_OK)
-        return fail(e, E_NETWORK, "%s: the service's listing is no valid XML: %s", r->what,
+        return fail(e, E_NETWORK, "%s: the service's listing: no valid XML: %s", r->what,
                     XML_ErrorString(XML_GetErrorCode(r->parser)));
     return OK;
 }
@@ -363,12 +276,12 @@ static size_t pending(const struct page_reader *r)
 enum status page_reader_take(struct page_reader *r, struct span bytes, struct error *e)
 {
     if (bytes.size > PAGE_BYTES_MAX - r->taken)
-        return fail(e, E_NETWORK, "%s: the service's listing has a page over %d MiB", r->what,
+        return fail(e, E_NETWORK, "%s: the service's listing: a page over %d MiB", r->what,
                     PAGE_BYTES_MAX / (1024 * 1024));
     r->taken += bytes.size;
     TRY(parse(r, bytes, false, e));
     if (pending(r) > TOKEN_BYTES_MAX)
-        return fail(e, E_NETWORK, "%s: the service's listing has a tag that is too long", r->what);
+        return fail(e, E_NETWORK, "%s: the service's listing: a tag that is too long", r->what);
     return OK;
 }
 

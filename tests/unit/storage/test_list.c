@@ -174,7 +174,7 @@ static void hostile_pages(void **)
     } cases[] = {
         {"", "XML"},
         {"{}", "XML"},
-        {TOP "<html/>", "no listing"},
+        {TOP "<html/>", "this is none"},
         {OPEN, "XML"},
         {OPEN BLOB("p/x", "1", ""), "XML"},
         {OPEN "<Blob><Name>p/x</Blob>" SHUT, "XML"},
@@ -227,7 +227,7 @@ static void hostile_pages(void **)
          "twice"},
         {OPEN BLOB("p/x<b>y</b>", "1", "") SHUT, "where a value belongs"},
         {OPEN "</Blobs><NextMarker>a</NextMarker><NextMarker>b</NextMarker></EnumerationResults>",
-         "twice"},
+         "two markers"},
         {OPEN "</Blobs><NextMarker>m1</NextMarker></EnumerationResults>", "circle"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
