@@ -73,7 +73,8 @@ static inline const char *below(const char *root, const char *rel)
     static char paths[4][PATH_SIZE];
     static unsigned int next;
     char *path = paths[next++ % 4];
-    (void)snprintf(path, PATH_SIZE, "%s/%s", root, rel);
+    if (snprintf(path, PATH_SIZE, "%s/%s", root, rel) >= PATH_SIZE)
+        abort();
     return path;
 }
 
@@ -144,7 +145,7 @@ static inline enum status put(struct volume *v, const char *name, const char *te
 }
 
 /* ---- Children in a mount namespace: cmocka's assertions would return into the parent's runner
- * ------ */
+ * ---- */
 
 #define CHILD_SKIP 77
 #define CHECK(condition)                                                                           \
@@ -168,12 +169,16 @@ static inline bool namespace_enter(void)
 {
     char map[64];
     int uid = (int)geteuid();
+    int gid = (int)getegid();
     if (uid == 0 && unshare(CLONE_NEWNS) == 0)
         return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         return false;
     (void)snprintf(map, sizeof map, "0 %d 1", uid);
-    return file_put("/proc/self", "uid_map", map) &&
+    if (!file_put("/proc/self", "setgroups", "deny") || !file_put("/proc/self", "uid_map", map))
+        return false;
+    (void)snprintf(map, sizeof map, "0 %d 1", gid);
+    return file_put("/proc/self", "gid_map", map) &&
            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 

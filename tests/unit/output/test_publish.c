@@ -4,6 +4,8 @@
 #include <cjson/cJSON.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
 
 static struct cJSON *ready_of(const char *root)
 {
@@ -167,8 +169,64 @@ static void owner_and_mode_are_the_job_s(void **state)
     assert_int_equal(st.st_uid, o.uid);
 }
 
-/* ---- What is not
- * --------------------------------------------------------------------------------- */
+static void the_mode_never_sets_a_user_id(void **state)
+{
+    const char *root = scratch_path(state);
+    struct error e = {0};
+    AUTO(volume_close) struct volume *v = NULL;
+    struct volume_options o = options_for(root); /* no owner: a chown would clear the bits itself */
+    o.mode = 06755;
+    assert_ok(volume_open(&o, false, &v, &e), &e);
+    assert_ok(put(v, "f", "x", &e), &e);
+    assert_ok(volume_publish(v, (struct span){0}, &e), &e);
+    assert_int_equal(mode_of(root, "f") & 07777, 0755);
+}
+
+/* main makes the process untraceable, which hands its /proc entries to root. */
+static void an_untraceable_process_can_publish(void **state)
+{
+    const char *root = scratch_path(state);
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 0), 0);
+    publish_pair(root, "a", "b", "text");
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+    assert_string_equal(file_text(root, "a"), "text");
+}
+
+/* What a reader could see, in order: the old ready.json goes, files come, the new one comes last.
+ */
+static void ready_goes_first_and_comes_last(void **state)
+{
+    const char *root = scratch_path(state);
+    struct error e = {0};
+    publish_pair(root, "a", "b", "old");
+    AUTO(volume_close) struct volume *v = NULL;
+    assert_ok(volume_at(root, &v, &e), &e);
+    assert_ok(put(v, "a", "new", &e), &e);
+    assert_ok(put(v, "c", "new", &e), &e);
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    assert_true(watch >= 0);
+    assert_true(inotify_add_watch(watch, root, IN_MOVED_TO) >= 0);
+    assert_true(inotify_add_watch(watch, below(root, ".decant"), IN_MOVE) >= 0);
+    assert_ok(volume_publish(v, (struct span){0}, &e), &e);
+
+    char seen[128] = "";
+    _Alignas(struct inotify_event) char events[4096];
+    ssize_t n = read(watch, events, sizeof events);
+    assert_int_equal(close(watch), 0);
+    for (ssize_t at = 0; at < n;) {
+        struct inotify_event event;
+        memcpy(&event, events + at, sizeof event);
+        size_t used = strlen(seen);
+        int more = snprintf(seen + used, sizeof seen - used, "%c%s ",
+                            event.mask & IN_MOVED_FROM ? '-' : '+', events + at + sizeof event);
+        assert_in_range(more, 1, sizeof seen - used - 1);
+        at += (ssize_t)(sizeof event + event.len);
+    }
+    assert_string_equal(seen, "-ready.json +a +c +ready.json ");
+}
+
+/* ---- What is not -------------------------------------------------------------------------------
+ */
 
 /* An earlier run published old/f and z; this one would publish new/deep/f, old/f and BAD, whose
  * place is spoilt. */
@@ -379,6 +437,9 @@ int main(void)
         TEST(a_rerun_replaces),
         TEST(a_link_in_a_file_s_place_is_replaced_not_followed),
         TEST(owner_and_mode_are_the_job_s),
+        TEST(the_mode_never_sets_a_user_id),
+        TEST(an_untraceable_process_can_publish),
+        TEST(ready_goes_first_and_comes_last),
         TEST(a_spoilt_place_undoes_everything),
         TEST(an_interrupted_publish_changes_nothing),
         TEST(undone_once_published_then),

@@ -2,6 +2,7 @@
  * trace. */
 #include "scratch.h"
 
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 
 static void tmpfs_is_confidential(void **state)
@@ -172,14 +173,18 @@ static void two_thousand_levels_come_and_go(void **state)
     for (size_t i = 0; i < sizeof name - 1; i++)
         name[i] = i % 2 == 0 ? 'd' : '/';
     name[sizeof name - 1] = '\0';
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit few = {.rlim_cur = 64, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     assert_ok(volume_at(root, &v, &e), &e);
     assert_ok(put(v, name, "x", &e), &e);
     volume_close(&v);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_false(exists(root, ".decant"));
 }
 
-/* ---- Under a faked /sys and /proc
- * ---------------------------------------------------------------- */
+/* ---- Under a faked /sys and /proc ---- */
 
 static bool device_fake(unsigned int major_number, unsigned int minor_number, const char *rel,
                         const char *uuid)
