@@ -188,8 +188,7 @@ static void sealing_gives_surplus_back(void **state)
     in_namespace(surplus_body, scratch_path(state));
 }
 
-/* ---- A killed process ---------------------------------------------------------------------------
- */
+/* ---- A killed process ---- */
 
 static int count_one(const char *path, const struct stat *st, int kind, struct FTW *walk)
 {

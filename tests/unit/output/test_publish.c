@@ -225,8 +225,7 @@ static void ready_goes_first_and_comes_last(void **state)
     assert_string_equal(seen, "-ready.json +a +c +ready.json ");
 }
 
-/* ---- What is not -------------------------------------------------------------------------------
- */
+/* ---- What is not ---- */
 
 /* An earlier run published old/f and z; this one would publish new/deep/f, old/f and BAD, whose
  * place is spoilt. */
@@ -379,8 +378,7 @@ static void a_mount_inside_the_volume_is_refused(void **state)
     in_namespace(mount_body, scratch_path(state));
 }
 
-/* ---- Many --------------------------------------------------------------------------------------
- */
+/* ---- Many ---- */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HEAP_BY_SANITIZER 1

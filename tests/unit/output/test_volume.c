@@ -107,8 +107,7 @@ static void modes_do_not_depend_on_the_umask(void **state)
     assert_int_equal(mode_of(root, ".decant/ready.json") & 07777, 0440);
 }
 
-/* ---- What others left behind -------------------------------------------------------------------
- */
+/* ---- What others left behind ---- */
 
 static void a_stale_stage_is_removed_without_following_links(void **state)
 {
