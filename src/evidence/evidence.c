@@ -109,8 +109,12 @@ static enum status take_and_explain(const struct evidence_source *source, struct
     enum status status = take(source, runtime_data, out, parsed, e);
     if (status == OK || source->reporter != NULL)
         return status;
-    advise(e,
-           "a sidecar without a device makes its reports up: run it in a confidential container");
+    if (status == E_NETWORK)
+        advise(e, "see that the sidecar runs in this container group and listens at that address");
+    else if (status == E_NO_EVIDENCE)
+        advise(e,
+               "see that the sidecar runs in a confidential container: without a device it makes "
+               "its reports up");
     return wrap(e, "sidecar %s", source->options.sidecar);
 }
 
@@ -129,6 +133,8 @@ static enum status source_start(struct evidence_source *source, struct error *e)
     if (source->options.kind != EVIDENCE_SIDECAR) {
         TRY(choose_reporter(source->options.kind, &source->reporter, e));
         TRY(platform_uvm_endorsements(&source->uvm_endorsements, e));
+    } else if (source->options.sidecar == NULL || source->http == NULL) {
+        return fail(e, E_USAGE, "evidence from a sidecar needs the sidecar's URL");
     }
     TRY(take_and_explain(source, SPAN_LITERAL("decant"), &combined, &source->first, e));
     return find_certificates(source, &combined, &source->found, e);

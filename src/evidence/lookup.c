@@ -145,10 +145,12 @@ static enum status lookup_failed(const struct lookup *lookup, struct error *e)
 {
     enum status status =
         fail(e, E_NO_EVIDENCE, "no certificates fit this machine's report: %s", lookup->answers);
-    advise(
-        e,
-        "set attestation.certificates to the URL of the host's certificate service (THIM), or let "
-        "the container reach https://kdsintf.amd.com");
+    if (lookup->options->kind == EVIDENCE_SIDECAR)
+        advise(e, "make sure that the sidecar runs in a confidential container: without a device "
+                  "it makes its reports up");
+    else
+        advise(e, "set attestation.certificates to the URL of the host's certificate service "
+                  "(THIM), or let the container reach https://kdsintf.amd.com");
     return status;
 }
 

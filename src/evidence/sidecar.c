@@ -94,8 +94,6 @@ enum status sidecar_ask(struct http *http, const char *base, struct span runtime
 {
     AUTO(buf_free) struct buf url = BUF(URL_SIZE);
     AUTO(buf_free) struct buf body = BUF(REQUEST_MAX);
-    if (base == NULL || http == NULL)
-        return fail(e, E_USAGE, "evidence from a sidecar needs the sidecar's URL");
     TRY(sidecar_url(base, &url, e));
     TRY(request_write(runtime_data, &body, e));
     return sidecar_call(http, buf_text(&url), buf_span(&body), out, e);

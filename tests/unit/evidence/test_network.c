@@ -203,6 +203,7 @@ static void lists_all_answers(void **state)
         struct evidence_options options = {.certificates = w.url};
         assert_fails(evidence_open(&options, w.http, &source, &e), E_NO_EVIDENCE, cases[i].part,
                      &e);
+        assert_non_null(strstr(e.remedy, "attestation.certificates"));
         assert_non_null(strstr(e.text, "platform file: none here"));
         assert_non_null(strstr(e.text, "AMD KDS (Milan): "));
         assert_null(strstr(e.text, "Genoa")); /* the report says that it is Milan */
@@ -390,6 +391,9 @@ static void wants_a_local_sidecar(void **state)
     world_open(&w);
     struct evidence_options options = {.kind = EVIDENCE_SIDECAR, .sidecar = "http://example.com"};
     assert_fails(evidence_open(&options, w.http, &source, &e), E_USAGE, "plain http", &e);
+    options.sidecar = "http://127.0.0.1:1";
+    assert_fails(evidence_open(&options, w.http, &source, &e), E_NETWORK, "sidecar http://127", &e);
+    assert_true(e.transient);
     options.sidecar = NULL;
     assert_fails(evidence_open(&options, w.http, &source, &e), E_USAGE, "sidecar's URL", &e);
     world_close(&w);
