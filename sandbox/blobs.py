@@ -25,6 +25,10 @@ class FileContent(Content):
     def file(self):
         return self.handle, 0
 
+    def __del__(self):
+        if hasattr(self, "handle"):
+            self.handle.close()
+
 
 class Joined(Content):
     """Several contents, one after the other."""

@@ -38,7 +38,10 @@ class Rule:
         if unknown or not isinstance(action, dict) or set(action) - set(ACTIONS) or not action:
             raise ValueError(f"a fault has service, method, path, skip, times and an action of: {', '.join(ACTIONS)}")
         self.service, self.method = wish.get("service"), wish.get("method")
-        self.path = re.compile(wish.get("path", ""))
+        try:
+            self.path = re.compile(wish.get("path", ""))
+        except re.error as error:
+            raise ValueError(f"path is no regular expression: {error}") from None
         self.skip, self.times, self.action = int(wish.get("skip", 0)), int(wish.get("times", 1)), action
 
     def wants(self, service, method, target):

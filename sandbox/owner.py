@@ -15,6 +15,7 @@ import os
 import secrets
 import ssl
 import sys
+import tempfile
 import urllib.request
 from urllib.parse import quote
 
@@ -70,7 +71,7 @@ class Envelope:
     def __init__(self, kek, kid, *, version="2.0", region=DEFAULT_REGION, nonce="python", algorithm=None, cek=None):
         if version not in ("1.0", "2.0", "2.1"):
             raise ValueError("the version is 1.0, 2.0 or 2.1")
-        if region < 1 or (version == "2.0" and region > 1 << 30):
+        if not 1 <= region <= 1 << 30:
             raise ValueError("the region size is out of range")
         self.version, self.region, self.nonce = version, region, NONCES[nonce]
         self.cek, self.iv = cek or secrets.token_bytes(32), secrets.token_bytes(16)
@@ -169,16 +170,12 @@ def encrypt_command(options):
 
 def upload_command(options):
     uploader = Uploader(options.url, options.sas, options.token, options.ca_file, options.proxy)
-    kek, stored = load_kek(options.kek_pem), options.folder.rstrip("/") + ".encrypted.tmp"
-    try:
-        for path, name in files_below(options.folder):
-            text = encrypt_file(path, stored, kek, options.kid, **details_of(options))
-            with open(stored, "rb") as file:
-                uploader.put(options.prefix + name, file, text)
-            print(f"{options.prefix}{name}: {os.path.getsize(path)} bytes")
-    finally:
-        if os.path.exists(stored):
-            os.unlink(stored)
+    kek = load_kek(options.kek_pem)
+    for path, name in files_below(options.folder):
+        with tempfile.NamedTemporaryFile(prefix="owner-") as stored:
+            text = encrypt_file(path, stored.name, kek, options.kid, **details_of(options))
+            uploader.put(options.prefix + name, stored, text)
+        print(f"{options.prefix}{name}: {os.path.getsize(path)} bytes")
 
 
 def parser():
