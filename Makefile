@@ -3,7 +3,7 @@
 BUILD ?= build
 CMAKE_FLAGS ?=
 
-.PHONY: all demo check test lint e2e interop sandbox clean help
+.PHONY: all bench demo check test lint e2e interop sandbox clean help
 
 all: ## build build/decant (Release)
 	@scripts/setup.sh build
@@ -25,6 +25,9 @@ e2e: ## the tests against the sandbox only
 
 interop: ## the tests against the official SDK and Azurite only
 	@scripts/check.sh build interop
+
+bench: all ## peak memory with a 4 GiB blob and with 20,000 small ones
+	@/usr/bin/python3 tests/bench/memory.py --decant $(BUILD)/decant
 
 lint: ## layers, warnings with gcc and clang
 	@scripts/check.sh lint
