@@ -164,6 +164,27 @@ static void refusals(void **)
     }
 }
 
+/* Escaped or decoded, with or without padding. */
+static void echoed_signatures_are_struck_out(void **)
+{
+    static const char *const echoes[] = {CODE("no+worthless+test+signature="),
+                                         CODE("no%2Bworthless%2Btest%2Bsignature%3D"),
+                                         CODE("said-no+worthless+test+signature")};
+    for (size_t i = 0; i < COUNT(echoes); i++) {
+        struct script script = {403, echoes[i], 0};
+        struct storage_options o = {
+            .sas = SPAN_LITERAL("sp=r&sig=no%2Bworthless%2Btest%2Bsignature%3D")};
+        AUTO(blob_free) struct blob blob = {0};
+        struct store s;
+        store_open(&s, answer, &script, "x", &o);
+        assert_fails(storage_properties(s.storage, s.session, &blob, &s.e), E_DENIED, "403", &s.e);
+        assert_non_null(strstr(s.e.service_code, "****"));
+        assert_null(strstr(s.e.service_code, "worthless"));
+        assert_null(strstr(s.e.text, "worthless"));
+        store_close(&s);
+    }
+}
+
 static void bearer_is_renewed_once(void **)
 {
     static const struct {
@@ -248,6 +269,7 @@ int main(void)
         cmocka_unit_test(good_answers),
         cmocka_unit_test(hostile_answers),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(echoed_signatures_are_struck_out),
         cmocka_unit_test(bearer_is_renewed_once),
         cmocka_unit_test(token_failures_come_back),
         cmocka_unit_test(sas_goes_first_and_unchanged),
