@@ -142,7 +142,7 @@ static enum status refuse_version(const struct protocol *p, struct error *e)
 }
 
 static enum status parse_agent(const struct tree *t, enum envelope_format format,
-                               const struct protocol **out, struct error *e)
+                               struct envelope_metadata *m, struct error *e)
 {
     const char *number = NULL, *algorithm = NULL;
     TRY(need_text(t->agent, "EncryptionAgent.", "Protocol", &number, e));
@@ -160,7 +160,7 @@ static enum status parse_agent(const struct tree *t, enum envelope_format format
                     p->algorithm, algorithm);
     if (p->format != format)
         return refuse_version(p, e);
-    *out = p;
+    memcpy(m->protocol, p->number, strlen(p->number));
     return OK;
 }
 
@@ -269,10 +269,8 @@ static void parse_library(const struct tree *t, struct envelope_metadata *m)
 static enum status parse_tree(const struct tree *t, enum envelope_format format,
                               struct envelope_metadata *m, struct error *e)
 {
-    const struct protocol *protocol = NULL;
     TRY(refuse_others(t, e));
-    TRY(parse_agent(t, format, &protocol, e));
-    memcpy(m->protocol, protocol->number, strlen(protocol->number));
+    TRY(parse_agent(t, format, m, e));
     TRY(parse_wrapped(t, m, e));
     TRY(format == ENVELOPE_CSE ? parse_regions(t, m, e) : parse_iv(t, m, e));
     parse_library(t, m);

@@ -519,6 +519,10 @@ static void stretches_are_counted(void **state)
     assert_int_equal(n, sizeof(source));
     assert_memory_equal(m.data, source, sizeof(source));
 
+    for (size_t i = 0; i < 3; i++)
+        assert_fails(read_span(r, v, &s[i], buf_span(&blob), 9, &seed, &m, &e), E_BUG,
+                     "finished twice", &e);
+
     /* spans that no envelope gave */
     struct envelope_span odd[] = {s[1], s[1], s[1], s[1], s[1]};
     odd[0].stored_at++;
@@ -535,6 +539,40 @@ static void stretches_are_counted(void **state)
     envelope_close(&v);
     envelope_close(&v);
     free(m.data);
+    buf_free(&blob);
+}
+
+/* All regions but one, whichever: no verdict. */
+static void one_stretch_is_missing(void **state)
+{
+    (void)state;
+    struct buf blob = BUF(1024);
+    uint8_t source[192];
+    struct envelope_metadata metadata = metadata_of("2.0", 64);
+    fill(source, sizeof(source), 4);
+    seal_blob(span_of(source, sizeof(source)), 64, PYTHON, &blob);
+    for (uint64_t missing = 0; missing < 3; missing++) {
+        struct error e = {0};
+        struct envelope *v = NULL;
+        struct envelope_reader *r = NULL;
+        struct envelope_span s = {0};
+        struct memory m;
+        uint32_t seed = 1;
+        uint64_t n = 0;
+        memory_sink_new(&m, sizeof(source));
+        assert_ok(try_open(V2, &metadata, blob.size, &v, &e), &e);
+        assert_ok(envelope_reader_new(&r, &e), &e);
+        for (uint64_t i = 3; i-- > 0;)
+            if (i != missing && envelope_span(v, 1, i, &s))
+                assert_ok(read_span(r, v, &s, buf_span(&blob), 9, &seed, &m, &e), &e);
+        assert_fails(envelope_verdict(v, &n, &e), E_NOT_AUTHENTIC, "not all", &e);
+        assert_true(envelope_span(v, 1, missing, &s));
+        assert_ok(read_span(r, v, &s, buf_span(&blob), 9, &seed, &m, &e), &e);
+        assert_ok(envelope_verdict(v, &n, &e), &e);
+        envelope_reader_free(&r);
+        envelope_close(&v);
+        free(m.data);
+    }
     buf_free(&blob);
 }
 
@@ -555,6 +593,7 @@ int main(void)
         cmocka_unit_test(symmetric_keys_of_all_sizes),
         cmocka_unit_test(plain_is_copied),
         cmocka_unit_test(stretches_are_counted),
+        cmocka_unit_test(one_stretch_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
