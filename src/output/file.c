@@ -15,32 +15,6 @@
 
 #define HASH_PIECE ((size_t)256 * 1024)
 
-enum status bytes_write(int fd, uint64_t at, struct span bytes, struct error *e)
-{
-    uint64_t end = 0;
-    if (__builtin_add_overflow(at, (uint64_t)bytes.size, &end) || end > INT64_MAX)
-        return fail(e, E_SPACE, "a file cannot reach byte %llu", (unsigned long long)at);
-    while (bytes.size > 0) {
-        ssize_t n = pwrite(fd, bytes.data, bytes.size, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            (void)fail_errno(e, status_of(errno), "cannot write at byte %llu",
-                             (unsigned long long)at);
-            if (e->status == E_SPACE)
-                advise_space(e);
-            return e->status;
-        }
-        if (n == 0) /* the kernel never says so of a regular file; but do not spin */
-            return fail(e, E_SPACE, "the volume takes no more at byte %llu",
-                        (unsigned long long)at);
-        bytes.data += n;
-        bytes.size -= (size_t)n;
-        at += (uint64_t)n;
-    }
-    return OK;
-}
-
 /* fallocate(2) itself: glibc's posix_fallocate would write into each page where the file system
  * cannot. The kernel lets a signal interrupt it and gives back what it had, so it is tried again
  * unless we should stop. */

@@ -66,6 +66,9 @@ struct volume {
     struct journal entries; /* what was sealed: name, and its object in ready.json */
 };
 
+/* ---- system.c ----------------------------------------------------------------------------------
+ */
+
 /* A new file without a name, readable and writable by the caller alone. */
 enum status unnamed_open(int root, int *out, struct error *e);
 /* Gives the unnamed file FD a name. Plain linkat: 0, or -1 and errno. */

@@ -17,61 +17,6 @@
 
 #define LOCK_TRIES 16
 
-void descriptor_close(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
-
-enum status status_of(int number)
-{
-    static const struct {
-        int number;
-        enum status status;
-    } classes[] = {
-        {ENOSPC, E_SPACE}, {EDQUOT, E_SPACE},      {EFBIG, E_SPACE}, {ENOMEM, E_SPACE},
-        {EXDEV, E_NAME},   {ENAMETOOLONG, E_NAME}, {EBUSY, E_NAME},  {EROFS, E_USAGE},
-        {EACCES, E_USAGE}, {EPERM, E_USAGE},
-    };
-    for (size_t i = 0; i < COUNT(classes); i++)
-        if (classes[i].number == number)
-            return classes[i].status;
-    return E_BUG;
-}
-
-void advise_space(struct error *e)
-{
-    advise(e, "make the volume larger (sizeLimit of the emptyDir, size= of the tmpfs), "
-              "and with it the container's memory limit");
-}
-
-enum status unnamed_open(int root, int *out, struct error *e)
-{
-    int fd = openat(root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        *out = fd;
-        return OK;
-    }
-    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-        return fail_errno(e, status_of(errno), "cannot make a file on the volume");
-    (void)fail(e, E_VOLUME, "the volume's file system has no unnamed files (O_TMPFILE)");
-    advise(e, "use a tmpfs, or xfs or ext4 on dm-crypt");
-    return E_VOLUME;
-}
-
-/* The second way needs a capability (or Linux 6.10), the first one needs /proc. */
-int unnamed_link(int fd, int parent, const char *leaf)
-{
-    char path[40];
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (linkat(AT_FDCWD, path, parent, leaf, AT_SYMLINK_FOLLOW) == 0)
-        return 0;
-    if (errno != ENOENT)
-        return -1;
-    return linkat(fd, "", parent, leaf, AT_EMPTY_PATH);
-}
-
 enum status volume_dress(const struct volume *v, int fd, mode_t mode, const char *name,
                          struct error *e)
 {
