@@ -79,3 +79,21 @@ enum status attestation_body(const struct attestation_request *request, const ch
     TRY(json_quote(span_text(nonce), out, e));
     return buf_add(out, SPAN_LITERAL("}"), e);
 }
+
+enum status provider_parse(const char *provider, struct url *out, struct error *e)
+{
+    struct url url = {0};
+
+    if (!provider || url_parse(provider, &url, e) != OK) {
+        (void)fail(e, E_USAGE, "attestation: the provider is no URL");
+    } else if (url.query.size) {
+        (void)fail(e, E_USAGE, "attestation: the provider's URL has a query");
+    } else {
+        *out = url;
+        return OK;
+    }
+    advise(
+        e,
+        "give attestation.provider as a base URL, such as https://sharedneu.neu.attest.azure.net");
+    return E_USAGE;
+}

@@ -75,24 +75,6 @@ static void advise_by_cause(const struct http_reply *reply, struct error *e)
     advise(e, "`decant doctor` checks what the service may not like");
 }
 
-enum status provider_parse(const char *provider, struct url *out, struct error *e)
-{
-    struct url url = {0};
-
-    if (!provider || url_parse(provider, &url, e) != OK) {
-        (void)fail(e, E_USAGE, "attestation: the provider is no URL");
-    } else if (url.query.size) {
-        (void)fail(e, E_USAGE, "attestation: the provider's URL has a query");
-    } else {
-        *out = url;
-        return OK;
-    }
-    advise(
-        e,
-        "give attestation.provider as a base URL, such as https://sharedneu.neu.attest.azure.net");
-    return E_USAGE;
-}
-
 static enum status nonce_new(struct buf *out, struct error *e)
 {
     uint8_t bits[NONCE_BYTES];
