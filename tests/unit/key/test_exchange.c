@@ -439,18 +439,25 @@ static void sidecar_refuses(void **state)
 
 static void sidecar_urls(void **state)
 {
-    static const char *const urls[] = {"http://sidecar.test:8080", "http://10.0.0.4:8080",
-                                       "http://localhost:8080/?x=y", "localhost:8080", ""};
+    static const struct {
+        const char *url, *says;
+    } cases[] = {
+        {"http://sidecar.test:8080", "sidecar: plain http"},
+        {"http://10.0.0.4:8080", "sidecar: plain http"},
+        {"http://localhost:8080/?x=y", "sidecar: a base URL"},
+        {"localhost:8080", "sidecar"},
+        {"", "sidecar"},
+    };
     struct script s = {.status = 200};
     struct line l;
     (void)state;
     line_open(&l, &s);
-    for (size_t i = 0; i < COUNT(urls); i++) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
         const struct key_sidecar_request request = {
-            .sidecar = urls[i], .kid = KID, .provider = "https://maa.test"};
+            .sidecar = cases[i].url, .kid = KID, .provider = "https://maa.test"};
         AUTO(kek_free) struct kek k = {0};
         struct error e = {0};
-        assert_fails(key_from_sidecar(l.session, &request, &k, &e), E_USAGE, "sidecar", &e);
+        assert_fails(key_from_sidecar(l.session, &request, &k, &e), E_USAGE, cases[i].says, &e);
     }
     line_close(&l);
     assert_int_equal(s.requests, 0);

@@ -225,6 +225,22 @@ static void changed_ec(void **state)
     free(jwk);
 }
 
+/* The base point, whose private number is 1; the order and one more would give it, too. */
+static void number_out_of_range(void **state)
+{
+#define BASE_POINT                                                                                 \
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY\","     \
+    "\"y\":\"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU\",\"d\":\""
+    static const char one[] = BASE_POINT "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}";
+    static const char more[] = BASE_POINT "_____wAAAAD__________7zm-q2nF56E87nKwvxjJVI\"}";
+    AUTO(kek_free) struct kek k = {0};
+    struct error e = {0};
+    (void)state;
+    assert_ok(key_from_jwk(span_text(one), &k, &e), &e);
+    assert_int_equal(strlen(one), strlen(more));
+    refuse(more, "the order and one");
+}
+
 static void small_rsa(void **state)
 {
     EVP_PKEY *small = rsa_key(1024);
@@ -375,11 +391,17 @@ static void no_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pairs),           cmocka_unit_test(without_primes),
-        cmocka_unit_test(spoiled_numbers), cmocka_unit_test(changed_rsa),
-        cmocka_unit_test(changed_ec),      cmocka_unit_test(small_rsa),
-        cmocka_unit_test(octets),          cmocka_unit_test(long_kid),
-        cmocka_unit_test(good_files),      cmocka_unit_test(bad_files),
+        cmocka_unit_test(pairs),
+        cmocka_unit_test(without_primes),
+        cmocka_unit_test(spoiled_numbers),
+        cmocka_unit_test(changed_rsa),
+        cmocka_unit_test(changed_ec),
+        cmocka_unit_test(small_rsa),
+        cmocka_unit_test(number_out_of_range),
+        cmocka_unit_test(octets),
+        cmocka_unit_test(long_kid),
+        cmocka_unit_test(good_files),
+        cmocka_unit_test(bad_files),
         cmocka_unit_test(no_file),
     };
     return cmocka_run_group_tests_name("JWK and key files", tests, set_up, tear_down);

@@ -315,7 +315,7 @@ static void leaves(void **state)
     leaf_refused(&(struct cert_spec){.name = "v", .san = SAN, .eku = "clientAuth"}, "purpose");
     leaf_refused(
         &(struct cert_spec){.name = "v", .san = SAN, .eku = "serverAuth", .md = EVP_sha1()},
-        "certificate");
+        "too weak");
     leaf_refused(&(struct cert_spec){.name = "v", .san = SAN, .from_days = -9, .to_days = -1},
                  "expired");
     leaf_refused(&(struct cert_spec){.name = "v", .san = SAN, .from_days = 1, .to_days = 9},
@@ -359,10 +359,10 @@ static void chains(void **state)
                  {many, 10, NULL},
                  {many, 11, "x5c of 11"},
                  {alone, 1, "issuer"},
-                 {by_no_ca, 2, "certificate"},
-                 {own_root, 2, "certificate"}, /* complete, but nobody trusts its root */
+                 {by_no_ca, 2, "invalid CA"},
+                 {own_root, 2, "self-signed"}, /* complete, but nobody trusts its root */
                  {&self, 1, "self"},
-                 {backwards, 2, "certificate"}};
+                 {backwards, 2, "mismatch"}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct release_spec spec = {
@@ -396,7 +396,7 @@ static void signers(void **state)
     refuse(
         &(struct release_spec){
             .offer = offer.pair, .key = ec, .signer = small, .chain = small_chain, .n_chain = 2},
-        "certificate");
+        "too weak");
     refuse(
         &(struct release_spec){
             .offer = offer.pair, .key = ec, .signer = curve, .chain = curve_chain, .n_chain = 2},
@@ -405,6 +405,40 @@ static void signers(void **state)
     X509_free(curve_leaf);
     EVP_PKEY_free(small);
     EVP_PKEY_free(curve);
+}
+
+/* One byte behind the leaf, signed and all: another text for the same certificate. */
+static void byte_behind_certificate(void **state)
+{
+    uint8_t *der = NULL, longer[8192] = {0};
+    const int size = i2d_X509(pki.leaf, &der);
+    (void)state;
+    must(size > 0 && (size_t)size < sizeof longer);
+    memcpy(longer, der, (size_t)size);
+    char *from = cert_text(pki.leaf), *to = encoded(span_of(longer, (size_t)size + 1), BASE64);
+    refuse(&(struct release_spec){.offer = offer.pair, .key = ec, .change = {HEADER, from, to}},
+           "x5c");
+    OPENSSL_free(der);
+    free(from);
+    free(to);
+}
+
+/* Asked for one version, an answer that does not say which it has is not good enough. */
+static void version_not_told(void **state)
+{
+    static const struct change changes[] = {
+        {PAYLOAD, "\"kid\":\"" KID "/" VERSION "\",\"nonce", "\"kid\":\"" KID "\",\"nonce"},
+        {PAYLOAD, "\"key\":{\"kid\":\"" KID "/" VERSION, "\"key\":{\"kid\":\"" KID},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(changes); i++) {
+        const struct release_spec spec = {.offer = offer.pair, .key = ec, .change = changes[i]};
+        AUTO(kek_free) struct kek k = {0};
+        struct error e = {0};
+
+        assert_fails(open_spec(&spec, KID "/" VERSION, NONCE, &k, &e), E_BAD_KEY, "asked for", &e);
+        assert_ok(open_spec(&spec, KID, NONCE, &k, &e), &e);
+    }
 }
 
 static void trust_stores(void **state)
@@ -418,7 +452,7 @@ static void trust_stores(void **state)
     /* The system's roots do not have ours; the environment cannot bring it in. */
     assert_int_equal(setenv("SSL_CERT_FILE", pki.ca_file, 1), 0);
     assert_fails(key_open_release(span_text(jws), &request, NONCE, NOW, &k, &e), E_BAD_KEY,
-                 "certificate", &e);
+                 "self-signed", &e);
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
     request.ca_file = "/nonexistent/roots.pem";
     assert_fails(key_open_release(span_text(jws), &request, NONCE, NOW, &k, &e), E_USAGE,
@@ -435,7 +469,9 @@ static void shapes(void **state)
     char *more = replaced(good, ".", "..");
     char *padded = replaced(good, ".", "=.");
     char *spaced = replaced(good, ".", " .");
-    const char *const cases[] = {"", ".", "..", "a.b", "a.b.c.d", "....", more, padded, spaced};
+    char *whole = replaced("@==", "@", good); /* the signature's right padding */
+    const char *const cases[] = {"",     ".",  "..",   "a.b",  "a.b.c.d",
+                                 "....", more, padded, spaced, whole};
     AUTO(kek_free) struct kek k = {0};
     struct error e = {0};
     (void)state;
@@ -455,6 +491,7 @@ static void shapes(void **state)
     free(more);
     free(padded);
     free(spaced);
+    free(whole);
 }
 
 static void one_bit_flipped(void **state)
@@ -492,6 +529,8 @@ int main(void)
         cmocka_unit_test(chains),
         cmocka_unit_test(signers),
         cmocka_unit_test(trust_stores),
+        cmocka_unit_test(byte_behind_certificate),
+        cmocka_unit_test(version_not_told),
         cmocka_unit_test(shapes),
         cmocka_unit_test(one_bit_flipped),
     };
