@@ -66,7 +66,7 @@ def tls_front(world, services, state, keys, middle, root):
     """The front with a leaf for all hosts, below the sandbox's root; writes ca.pem."""
     key = keys.get("front")
     leaf = middle.issue("decant sandbox front", key, hosts=HOSTS, usages=[pki.SERVER_AUTH], days=(-1, 397))
-    chain, key_file = os.path.join(state, "keys", "front-chain.crt"), os.path.join(state, "keys", "front.pem")
+    chain, key_file = os.path.join(state, "front-chain.pem"), os.path.join(keys.folder, "front.pem")
     pki.write(chain, pki.pem(leaf.certificate, middle.certificate))
     pki.write(os.path.join(state, "ca.pem"), pki.pem(root.certificate), 0o644)
     return Front(world, services, chain, key_file)

@@ -9,6 +9,7 @@ Regions, nonces and metadata: the published format of versions 1.0, 2.0 and 2.1.
 
 import argparse
 import base64
+import http.client
 import io
 import json
 import os
@@ -16,8 +17,7 @@ import secrets
 import ssl
 import sys
 import tempfile
-import urllib.request
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from cryptography.hazmat.primitives import hashes, keywrap, padding as block_padding, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -124,29 +124,47 @@ def encrypt_file(source, target, kek, kid, **details):
     return envelope.text()
 
 
+class Refused(OSError):
+    """The service did not take the blob."""
+
+
 class Uploader:
-    """A container, by SAS or bearer token."""
+    """A container, by SAS or bearer token, over one connection.
+
+    (Not urllib: it changes the case of header names, and the service keeps metadata names as they come.)"""
 
     def __init__(self, url, sas=None, token=None, ca_file=None, proxy=None):
-        self.url, self.sas, self.token = url.rstrip("/"), (sas or "").lstrip("?"), token
-        handlers = [urllib.request.ProxyHandler({"https": proxy} if proxy else {})]
-        if ca_file:
-            handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca_file)))
-        self.opener = urllib.request.build_opener(*handlers)
+        self.url, self.sas, self.token = urlsplit(url.rstrip("/")), (sas or self.query_of(url)).lstrip("?"), token
+        host = self.url.netloc
+        if self.url.scheme == "https":
+            context = ssl.create_default_context(cafile=ca_file)
+            first = urlsplit(proxy).netloc if proxy else host
+            self.connection = http.client.HTTPSConnection(first, context=context, timeout=60)
+            if proxy:
+                self.connection.set_tunnel(host.split(":")[0], self.url.port or 443)
+        else:
+            self.connection = http.client.HTTPConnection(host, timeout=60)
+
+    @staticmethod
+    def query_of(url):
+        return urlsplit(url).query
 
     def put(self, name, data, metadata=None):
-        """One Put Blob. DATA: bytes or an open file of known size."""
-        url = f"{self.url}/{quote(name)}" + (f"?{self.sas}" if self.sas else "")
+        """One Put Blob; its ETag comes back. DATA: bytes or an open file of known size."""
         size = len(data) if isinstance(data, bytes) else os.fstat(data.fileno()).st_size
-        request = urllib.request.Request(url, data=data, method="PUT", headers={
-            "x-ms-version": STORAGE_VERSION, "x-ms-blob-type": "BlockBlob", "Content-Length": str(size),
-            "Content-Type": "application/octet-stream"})
+        headers = {"x-ms-version": STORAGE_VERSION, "x-ms-blob-type": "BlockBlob", "Content-Length": str(size),
+                   "Content-Type": "application/octet-stream"}
         if metadata is not None:
-            request.add_header("x-ms-meta-encryptiondata", metadata)
+            headers["x-ms-meta-encryptiondata"] = metadata
         if self.token:
-            request.add_header("Authorization", f"Bearer {self.token}")
-        with self.opener.open(request) as answer:
-            return answer.headers["ETag"]
+            headers["Authorization"] = f"Bearer {self.token}"
+        target = f"{self.url.path.rstrip('/')}/{quote(name)}" + (f"?{self.sas}" if self.sas else "")
+        self.connection.request("PUT", target, data, headers)
+        answer = self.connection.getresponse()
+        text = answer.read().decode("utf-8", "replace")
+        if answer.status != 201:
+            raise Refused(f"{name}: HTTP {answer.status} {answer.headers.get('x-ms-error-code', '')} {text[:300]}")
+        return answer.headers["ETag"]
 
 
 def files_below(folder):
@@ -209,8 +227,7 @@ def main():
     try:
         options.call(options)
     except (OSError, ValueError, KeyError) as error:
-        detail = error.read().decode("utf-8", "replace")[:300] if hasattr(error, "read") else ""
-        print(f"owner.py: {error} {detail}".rstrip(), file=sys.stderr)
+        print(f"owner.py: {error}", file=sys.stderr)
         return 1
     return 0
 

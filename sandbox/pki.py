@@ -58,9 +58,15 @@ class KeyStore:
 
     def __init__(self, folder):
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        self.folder = folder
+        self.folder, self.known = folder, {}
 
     def get(self, name, kind="rsa2048"):
+        """Loading checks the primes, which takes a while: once is enough."""
+        if name not in self.known:
+            self.known[name] = self._load(name, kind)
+        return self.known[name]
+
+    def _load(self, name, kind):
         path = os.path.join(self.folder, name + ".pem")
         if os.path.exists(path):
             with open(path, "rb") as file:

@@ -13,10 +13,11 @@ from sandbox.server import Listener
 class World:
     """One sandbox. `start` opens it, `close` ends it."""
 
-    def __init__(self, state, imds_address=None):
+    def __init__(self, state, keys=None, imds_address=None):
+        """STATE: the folder for its files. KEYS: a folder of keys that several sandboxes share, or None."""
         self.state = os.path.abspath(state)
         os.makedirs(self.state, mode=0o700, exist_ok=True)
-        self.keys = keys = pki.KeyStore(os.path.join(self.state, "keys"))
+        self.keys = keys = pki.KeyStore(keys or os.path.join(self.state, "keys"))
         self.faults, self.log, self.throttle = faults.Faults(), faults.Log(), faults.Throttle()
         self.lies = faults.Lies(control.LIES)
         self.account_key = self._account_key()
@@ -35,7 +36,7 @@ class World:
         self.vault.kinds[self.addresses["hsm"].split("//")[1]] = "hsm"
 
     def _account_key(self):
-        path = os.path.join(self.state, "keys", "account.key")
+        path = os.path.join(self.keys.folder, "account.key")
         if not os.path.exists(path):
             pki.write(path, base64.b64encode(secrets.token_bytes(64)))
         with open(path, encoding="ascii") as file:

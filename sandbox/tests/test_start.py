@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-from common import call
+from common import call, world
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -17,7 +17,8 @@ class Start(unittest.TestCase):
     def test_start_and_stop(self):
         with tempfile.TemporaryDirectory() as folder:
             state = os.path.join(folder, "new", "state")
-            process = subprocess.Popen([sys.executable, FOLDER, "--state", state, "--seconds", "60"], cwd="/",
+            process = subprocess.Popen([sys.executable, FOLDER, "--state", state, "--seconds", "60",
+                                        "--keys", world().keys.folder], cwd="/",
                                        stdout=subprocess.PIPE, text=True)
             try:
                 line = process.stdout.readline()
