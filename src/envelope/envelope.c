@@ -73,18 +73,6 @@ const char *envelope_name(const struct envelope *envelope)
     return envelope->name;
 }
 
-uint64_t envelope_region_size(const struct envelope *envelope)
-{
-    if (!envelope->format->is_verified)
-        return 0;
-    /* An empty blob is verified too: not 0. */
-    uint64_t largest = envelope->unit_size - envelope->unit_overhead;
-    uint64_t all = envelope->plain_size;
-    if (largest > all)
-        largest = all;
-    return largest > 0 ? largest : 1;
-}
-
 /* The nearest number of whole units: 8 MiB are two regions of 4 MiB and 28 bytes, not one. */
 static uint64_t units_in(uint64_t wanted, uint64_t unit_size)
 {

@@ -50,10 +50,6 @@ void envelope_close(struct envelope **envelope);
 uint64_t envelope_plain_size(const struct envelope *envelope);
 /* "cse-2.0", "cse-2.1", "cse-1.0", "aes-gcm" or "plain". */
 const char *envelope_name(const struct envelope *envelope);
-/* Largest piece that is verified by one tag: what a consumer that may only see verified bytes must
- * hold. 0: nothing is (CSE_V1, PLAIN). */
-uint64_t envelope_region_size(const struct envelope *envelope);
-
 /* A stretch of the blob that can be read by itself: whole regions. */
 struct envelope_span {
     uint64_t stored_at, stored_size;

@@ -15,20 +15,6 @@ enum {
     TEXT_MAX = 8 * 1024, /* what the service allows for all metadata of a blob */
 };
 
-static const struct protocol protocols[] = {
-    {"1.0", "AES_CBC_256", "cse-1.0", ENVELOPE_CSE_V1},
-    {"2.0", "AES_GCM_256", "cse-2.0", ENVELOPE_CSE},
-    {"2.1", "AES_GCM_256", "cse-2.1", ENVELOPE_CSE},
-};
-
-const struct protocol *protocol_find(const char *number)
-{
-    for (size_t i = 0; i < COUNT(protocols); i++)
-        if (strcmp(protocols[i].number, number) == 0)
-            return &protocols[i];
-    return NULL;
-}
-
 /* The objects of the JSON; NULL where absent, null or of another type. */
 struct tree {
     const struct cJSON *root, *wrapped, *agent, *region, *library;

@@ -4,17 +4,7 @@
  */
 #include "job/internal.h"
 
-enum status run_count_plaintext(struct run *run, uint64_t size, struct error *e)
-{
-    uint64_t limit = run->job->limits.max_plaintext_mib << 20;
-    uint64_t total = atomic_fetch_add(&run->plain_bytes, size) + size;
-    if (limit == 0 || total <= limit)
-        return OK;
-    (void)fail(e, E_SPACE, "more than %llu MiB of plaintext",
-               (unsigned long long)run->job->limits.max_plaintext_mib);
-    advise(e, "Raise limits.max_plaintext_mib, or choose fewer inputs");
-    return e->status;
-}
+#include <stdlib.h>
 
 static enum status open_volume(struct run *run, struct error *e)
 {
@@ -58,12 +48,20 @@ static enum status open_identity(struct run *run, struct error *e)
     return identity_new(&options, run->http, &run->identity, e);
 }
 
+/* The variable that curl and every program with OpenSSL honours; the job goes first. */
+static const char *ca_file(const struct job *job)
+{
+    const char *variable = getenv("SSL_CERT_FILE");
+    bool is_set = variable != NULL && variable[0] != '\0';
+    return job->network.ca_file == NULL && is_set ? variable : job->network.ca_file;
+}
+
 static enum status open_http(struct run *run, struct error *e)
 {
     const struct job *job = run->job;
     int64_t limit_ms = (int64_t)job->limits.timeout_s * 1000;
     const struct http_options options = {
-        .ca_file = job->network.ca_file,
+        .ca_file = ca_file(job),
         .proxy = job->network.proxy,
         .env_proxy = job->network.proxy == NULL,
         .deadline_ms = limit_ms > 0 ? clock_ms() + limit_ms : DEADLINE_NEVER,
