@@ -24,7 +24,8 @@ struct plan {
     pthread_mutex_t mutex; /* over what follows INPUTS */
     struct token_source tokens;
     struct input *inputs;
-    size_t at; /* the input whose blobs come next */
+    size_t at;   /* the input whose blobs come next */
+    bool failed; /* one worker has the error; to the others this is the end */
     bool in_listing;
     struct storage_page page;
     size_t page_at;
@@ -308,9 +309,11 @@ enum status plan_next(struct plan *plan, struct http_session *session, struct pl
 {
     *found = false;
     (void)pthread_mutex_lock(&plan->mutex);
-    enum status status = next_locked(plan, session, item, found, e);
+    enum status status = plan->failed ? OK : next_locked(plan, session, item, found, e);
+    plan->failed = plan->failed || status != OK;
+    bool at_end = !plan->failed && !*found;
     (void)pthread_mutex_unlock(&plan->mutex);
-    if (status == OK && !*found)
+    if (at_end)
         atomic_store(&plan->run->progress->all_found, true);
     if (status != OK)
         plan_item_free(item);
