@@ -84,7 +84,7 @@ class Credentials(Case):
 class Absent(Case):
     def test_blob(self):
         for name in ("none", "deep/none", "with space"):
-            self.bad(20, f"blob {name}", "BlobNotFound", job=self.quick_job(self.url(name)))
+            self.bad(20, f"blob (\\S+/)?{name}", "BlobNotFound", job=self.quick_job(self.url(name)))
 
     def test_container(self):
         for name in ("", "a", "set/"):
@@ -106,7 +106,7 @@ class Changed(Case):
         """The listing says one version; the reads ask for that one and get 412."""
         self.put("s/a", self.plain(70000))
         self.box.fault({"status": 412, "code": "ConditionNotMet"}, method="GET", path="/s/a")
-        self.bad(31, "blob s/a", "changed while it was read", job=self.quick_job(self.url("s/")))
+        self.bad(31, "s/a", "changed while it was read", job=self.quick_job(self.url("s/")))
 
     def test_every_read_is_pinned(self):
         content = self.plain(20 << 20)
@@ -123,7 +123,7 @@ class Changed(Case):
         while not self.reads():
             self.assertIsNone(process.poll())
         self.put("s/a", self.plain(40 << 20))
-        self.check_failure(self.finish(process), 31, "blob s/a", "changed while it was read")
+        self.check_failure(self.finish(process), 31, "s/a", "changed while it was read")
         self.assertEqual(tree(self.volume), before)
 
     def test_smaller_than_it_was(self):
