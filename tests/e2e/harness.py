@@ -93,13 +93,13 @@ class Box:
         self.process.stdout.close()
         shutil.rmtree(self.state, ignore_errors=True)
 
-    def control(self, what, **wish):
-        request = urllib.request.Request(f"{self['control']}/{what}", json.dumps(wish).encode(), method="POST")
+    def control(self, call, /, **wish):
+        request = urllib.request.Request(f"{self['control']}/{call}", json.dumps(wish).encode(), method="POST")
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise AssertionError(f"control {what}: {error.read().decode()}") from None
+            raise AssertionError(f"control {call}: {error.read().decode()}") from None
 
     def key(self, name="kek", **wish):
         """A key, made once for each name and kind."""
