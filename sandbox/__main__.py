@@ -15,10 +15,15 @@ from sandbox.world import World  # noqa: E402
 def main():
     parser = argparse.ArgumentParser(prog="sandbox", description="A strict local double of the cloud. See README.md.")
     parser.add_argument("--state", required=True, metavar="DIR", help="where keys, certificates and sandbox.json go")
-    parser.add_argument("--keys", metavar="DIR", help="keep the private keys here, so that later sandboxes start faster")
+    parser.add_argument(
+        "--keys", metavar="DIR", help="keep the private keys here, so that later sandboxes start faster"
+    )
     parser.add_argument("--seconds", type=float, help="end after so many seconds")
-    parser.add_argument("--imds", metavar="ADDRESS:PORT",
-                        help="a further address for the metadata service, such as 169.254.169.254:80 in a network namespace")
+    parser.add_argument(
+        "--imds",
+        metavar="ADDRESS:PORT",
+        help="a further address for the metadata service, such as 169.254.169.254:80 in a network namespace",
+    )
     options = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

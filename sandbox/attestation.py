@@ -1,7 +1,7 @@
 """Microsoft Azure Attestation: SNP evidence in, a signed token out.
 
-Every part of the evidence is verified: report signature and its chain up to the sandbox's own ARK, TCB and chip against the VCEK,
-report data against the runtime data, the utility VM's endorsement.
+Every part of the evidence is verified: report signature and its chain up to the sandbox's own ARK, TCB and chip against
+the VCEK, report data against the runtime data, the utility VM's endorsement.
 """
 
 import hashlib
@@ -23,8 +23,21 @@ from sandbox.server import Answer, Refusal, Service
 
 LIFETIME_S = 28800
 API_VERSIONS = ("2020-10-01", "2022-08-01", "2022-09-01-preview", "2025-06-01")
-LIES = ("wrong_nonce", "no_nonce", "expired", "wrong_key", "two_keys", "no_runtime", "wrong_issuer", "bad_signature",
-        "alg_none", "not_a_jwt", "empty_token", "token_not_string", "no_exp")
+LIES = (
+    "wrong_nonce",
+    "no_nonce",
+    "expired",
+    "wrong_key",
+    "two_keys",
+    "no_runtime",
+    "wrong_issuer",
+    "bad_signature",
+    "alg_none",
+    "not_a_jwt",
+    "empty_token",
+    "token_not_string",
+    "no_exp",
+)
 
 
 def invalid(message):
@@ -77,9 +90,9 @@ class Report:
             raise invalid("The SNP report was requested by the host.")
 
     def verify(self, key):
-        r, s = (int.from_bytes(self.data[at:at + 72], "little") for at in (672, 744))
+        r, s = (int.from_bytes(self.data[at : at + 72], "little") for at in (672, 744))
         try:
-            key.verify(encode_dss_signature(r, s), self.data[:platform.SIGNED_SIZE], ec.ECDSA(hashes.SHA384()))
+            key.verify(encode_dss_signature(r, s), self.data[: platform.SIGNED_SIZE], ec.ECDSA(hashes.SHA384()))
         except InvalidSignature:
             raise invalid("The signature of the SNP report does not verify under the VCEK.") from None
 
@@ -96,7 +109,7 @@ class Attestation(Service):
         self.kid = self.kid_of(self.key)
         self.certificates = {}
         self.public = {self.kid: self.key.public_key(), self.kid_of(self.old_key): self.old_key.public_key()}
-        self.url = None                  # of the plain listener, set once it is known
+        self.url = None  # of the plain listener, set once it is known
 
     @staticmethod
     def kid_of(key):
@@ -104,7 +117,10 @@ class Attestation(Service):
 
     def is_issuer(self, issuer):
         """Whether this service signs in the name of ISSUER."""
-        return issuer == self.url or re.fullmatch(r"https://[a-z0-9.-]+\.attest\.azure\.(net|us)", issuer or "") is not None
+        return (
+            issuer == self.url
+            or re.fullmatch(r"https://[a-z0-9.-]+\.attest\.azure\.(net|us)", issuer or "") is not None
+        )
 
     def handle(self, request):
         path = request.path.lower().rstrip("/")
@@ -119,9 +135,15 @@ class Attestation(Service):
         if request.method == "GET" and path == "/certs":
             return Answer(json_body=self.jwks(request.base))
         if request.method == "GET" and path == "/.well-known/openid-configuration":
-            return Answer(json_body={
-                "issuer": request.base, "jwks_uri": request.base + "/certs", "claims_supported": ["iss", "exp", "nonce"],
-                "response_types_supported": ["token", "none"], "id_token_signing_alg_values_supported": ["RS256"]})
+            return Answer(
+                json_body={
+                    "issuer": request.base,
+                    "jwks_uri": request.base + "/certs",
+                    "claims_supported": ["iss", "exp", "nonce"],
+                    "response_types_supported": ["token", "none"],
+                    "id_token_signing_alg_values_supported": ["RS256"],
+                }
+            )
         raise Refusal(404, "NotFound", "There is nothing here.")
 
     def jwks(self, base):
@@ -131,8 +153,13 @@ class Attestation(Service):
             if who not in self.certificates:
                 name = pki.name(base[:64])
                 self.certificates[who] = pki.certificate(name, key.public_key(), name, key)
-            keys.append({"kty": "RSA", "kid": self.kid_of(key),
-                         "x5c": [uvm.to_file(pki.der(self.certificates[who])).decode()]})
+            keys.append(
+                {
+                    "kty": "RSA",
+                    "kid": self.kid_of(key),
+                    "x5c": [uvm.to_file(pki.der(self.certificates[who])).decode()],
+                }
+            )
         return {"keys": keys}
 
     def answer(self, body, issuer):
@@ -183,8 +210,10 @@ class Attestation(Service):
     @staticmethod
     def check_tcb(report, vcek):
         try:
-            numbers = [int.from_bytes(pki.children(pki.tlv(0x30, extension(vcek, f"3.{index}")))[0][2:], "big")
-                       for index in range(1, 9)]
+            numbers = [
+                int.from_bytes(pki.children(pki.tlv(0x30, extension(vcek, f"3.{index}")))[0][2:], "big")
+                for index in range(1, 9)
+            ]
             chip_id = extension(vcek, "4")
         except x509.ExtensionNotFound:
             raise invalid("The VCEK has not the extensions of a VCEK.") from None
@@ -224,7 +253,8 @@ class Attestation(Service):
         if info["x-ms-sevsnpvm-launchmeasurement"] != report.measurement.hex():
             raise invalid("The UVM endorsement is for another launch measurement.")
         claims["x-ms-sevsnpvm-uvm-endorsement"] = {
-            name: info[name] for name in ("x-ms-sevsnpvm-guestsvn", "x-ms-sevsnpvm-launchmeasurement")}
+            name: info[name] for name in ("x-ms-sevsnpvm-guestsvn", "x-ms-sevsnpvm-launchmeasurement")
+        }
         claims["x-ms-compliance-status"] = "azure-compliant-uvm"
 
     # ---- The token ----
@@ -234,17 +264,35 @@ class Attestation(Service):
         now = int(time.time())
         data = report.data
         found = {
-            "authorkeydigest": data[272:320].hex(), "bootloader-svn": report.tcb[0], "familyId": data[16:32].hex(),
-            "guestsvn": report.guest_svn, "hostdata": report.host_data.hex(), "idkeydigest": data[224:272].hex(),
-            "imageId": data[32:48].hex(), "is-debuggable": bool(report.policy & platform.DEBUG_BIT),
-            "launchmeasurement": report.measurement.hex(), "microcode-svn": report.tcb[7],
-            "migration-allowed": bool(report.policy & 1 << 18), "reportdata": report.report_data.hex(),
-            "reportid": data[320:352].hex(), "smt-allowed": bool(report.policy & 1 << 16), "snpfw-svn": report.tcb[6],
-            "tee-svn": report.tcb[1], "vmpl": report.vmpl}
-        return {"iss": issuer, "iat": now, "nbf": now, "exp": now + LIFETIME_S, "jti": uuid.uuid4().hex * 2,
-                "x-ms-ver": "1.0", "x-ms-attestation-type": "sevsnpvm",
-                "x-ms-policy-hash": jose.b64u(hashlib.sha256(b"sandbox policy").digest()),
-                **{"x-ms-sevsnpvm-" + name: value for name, value in found.items()}}
+            "authorkeydigest": data[272:320].hex(),
+            "bootloader-svn": report.tcb[0],
+            "familyId": data[16:32].hex(),
+            "guestsvn": report.guest_svn,
+            "hostdata": report.host_data.hex(),
+            "idkeydigest": data[224:272].hex(),
+            "imageId": data[32:48].hex(),
+            "is-debuggable": bool(report.policy & platform.DEBUG_BIT),
+            "launchmeasurement": report.measurement.hex(),
+            "microcode-svn": report.tcb[7],
+            "migration-allowed": bool(report.policy & 1 << 18),
+            "reportdata": report.report_data.hex(),
+            "reportid": data[320:352].hex(),
+            "smt-allowed": bool(report.policy & 1 << 16),
+            "snpfw-svn": report.tcb[6],
+            "tee-svn": report.tcb[1],
+            "vmpl": report.vmpl,
+        }
+        return {
+            "iss": issuer,
+            "iat": now,
+            "nbf": now,
+            "exp": now + LIFETIME_S,
+            "jti": uuid.uuid4().hex * 2,
+            "x-ms-ver": "1.0",
+            "x-ms-attestation-type": "sevsnpvm",
+            "x-ms-policy-hash": jose.b64u(hashlib.sha256(b"sandbox policy").digest()),
+            **{"x-ms-sevsnpvm-" + name: value for name, value in found.items()},
+        }
 
     def token(self, claims, issuer, lie=None):
         claims = dict(claims)
@@ -252,10 +300,15 @@ class Attestation(Service):
         foreign = {**jose.public_jwk(self.transport_key), "kid": "other", "key_ops": ["encrypt"]}
         keys = claims.get("x-ms-runtime", {}).get("keys", [])
         changes = {
-            "wrong_nonce": {"nonce": "1"}, "no_nonce": {"nonce": None}, "no_exp": {"exp": None},
+            "wrong_nonce": {"nonce": "1"},
+            "no_nonce": {"nonce": None},
+            "no_exp": {"exp": None},
             "expired": {"iat": claims["iat"] - 99999, "nbf": claims["nbf"] - 99999, "exp": claims["exp"] - 99999},
-            "wrong_key": {"x-ms-runtime": {"keys": [foreign]}}, "two_keys": {"x-ms-runtime": {"keys": [foreign, *keys]}},
-            "no_runtime": {"x-ms-runtime": None}, "wrong_issuer": {"iss": "https://evil.example"}}
+            "wrong_key": {"x-ms-runtime": {"keys": [foreign]}},
+            "two_keys": {"x-ms-runtime": {"keys": [foreign, *keys]}},
+            "no_runtime": {"x-ms-runtime": None},
+            "wrong_issuer": {"iss": "https://evil.example"},
+        }
         claims.update(changes.get(lie, {}))
         claims = {name: value for name, value in claims.items() if value is not None}
         if lie == "alg_none":

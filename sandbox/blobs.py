@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 
-from sandbox.server import PIECE, Content, Slice
+from sandbox.server import PIECE, Content
 
 IN_MEMORY = 8 << 20
 
@@ -62,7 +62,7 @@ class Blob:
 
 class Container:
     def __init__(self, public=False):
-        self.public, self.blobs, self.blocks = public, {}, {}      # blocks: blob name → {block id: Content}
+        self.public, self.blobs, self.blocks = public, {}, {}  # blocks: blob name → {block id: Content}
 
 
 class Store:
@@ -99,7 +99,7 @@ class Store:
             while request.unread:
                 file.write(request.read(PIECE))
         content = FileContent(path)
-        os.unlink(path)                # it lives as long as somebody has it open
+        os.unlink(path)  # it lives as long as somebody has it open
         return content
 
     def sparse(self, size):
@@ -110,6 +110,3 @@ class Store:
         content = FileContent(path)
         os.unlink(path)
         return content
-
-
-__all__ = ["Blob", "Container", "Content", "FileContent", "Joined", "Slice", "Store"]

@@ -53,14 +53,14 @@ def _decode(data, at, depth):
         size = 1 << (info - 24)
         if at + size > len(data):
             raise ValueError("CBOR ends too early")
-        info = int.from_bytes(data[at:at + size], "big")
+        info = int.from_bytes(data[at : at + size], "big")
         at += size
     if major in (0, 1):
         return (info if major == 0 else -1 - info), at
     if major in (2, 3):
         if info > len(data) - at:
             raise ValueError("CBOR ends too early")
-        raw = bytes(data[at:at + info])
+        raw = bytes(data[at : at + info])
         return (raw if major == 2 else raw.decode()), at + info
     if major in (4, 5):
         items = []

@@ -74,15 +74,17 @@ class Chip:
 
     def restore(self):
         """Everything as it should be."""
-        self.file_chain = self.thim_chain = "now"      # now | stale | missing
+        self.file_chain = self.thim_chain = "now"  # now | stale | missing
         self.debug = False
         self.masked = False
         self.other_measurement = False
         self.other_host_data = False
-        self.absent = set()                             # files of the security context that are not there
+        self.absent = set()  # files of the security context that are not there
 
     def _chain(self):
-        ark_name, ask_name = (pki.name(who, "Sandbox Micro Devices (worthless)") for who in ("ARK-Milan", "SEV-Milan"))
+        ark_name, ask_name = (
+            pki.name(who, "Sandbox Micro Devices (worthless)") for who in ("ARK-Milan", "SEV-Milan")
+        )
         ark = pki.certificate(ark_name, self.ark_key.public_key(), ark_name, self.ark_key, ca=True)
         ask = pki.certificate(ask_name, self.ask_key.public_key(), ark_name, self.ark_key, ca=True)
         return pki.with_pss(ark, self.ark_key), pki.with_pss(ask, self.ark_key)
@@ -92,9 +94,13 @@ class Chip:
         numbers = [tcb["blSPL"], tcb["teeSPL"], tcb["snpSPL"], 0, 0, 0, 0, tcb["ucodeSPL"]]
         extensions += [(f"{AMD}3.{index}", der_integer(svn)) for index, svn in enumerate(numbers, 1)]
         extensions.append((AMD + "4", self.chip_id))
-        made = pki.certificate(pki.name("SEV-VCEK", "Sandbox Micro Devices (worthless)"),
-                               self.keys.get(name, "p384").public_key(), self.ask.subject, self.ask_key,
-                               extensions=extensions)
+        made = pki.certificate(
+            pki.name("SEV-VCEK", "Sandbox Micro Devices (worthless)"),
+            self.keys.get(name, "p384").public_key(),
+            self.ask.subject,
+            self.ask_key,
+            extensions=extensions,
+        )
         return pki.with_pss(made, self.ask_key)
 
     # ---- Certificates ----
@@ -105,8 +111,12 @@ class Chip:
     def certification(self, which):
         """The JSON of the host's certificate service (THIM)."""
         tcb = TCB_NOW if which == "now" else TCB_STALE
-        return {"vcekCert": pki.pem(self.vceks[which]).decode(), "tcbm": tcb_text(tcb),
-                "certificateChain": self.chain_pem().decode(), "cacheControl": "86400"}
+        return {
+            "vcekCert": pki.pem(self.vceks[which]).decode(),
+            "tcbm": tcb_text(tcb),
+            "certificateChain": self.chain_pem().decode(),
+            "cacheControl": "86400",
+        }
 
     # ---- Reports ----
 
@@ -116,8 +126,8 @@ class Chip:
         report = bytearray(REPORT_SIZE)
         policy = 0x3001F | (DEBUG_BIT if self.debug else 0)
         struct.pack_into("<IIQ", report, 0, 3, 2, policy)
-        report[16], report[32] = 1, 2                                  # family id, image id
-        struct.pack_into("<II", report, 48, 0, 1)                      # vmpl, ECDSA P-384 with SHA-384
+        report[16], report[32] = 1, 2  # family id, image id
+        struct.pack_into("<II", report, 48, 0, 1)  # vmpl, ECDSA P-384 with SHA-384
         report[56:64] = tcb
         struct.pack_into("<QI", report, 64, 1, 2 if self.masked else 0)
         measurement = self.measurement if not self.other_measurement else hashlib.sha384(b"another VM").digest()
@@ -131,7 +141,7 @@ class Chip:
         if not self.masked:
             report[416:480] = self.chip_id
         report[480:488] = tcb
-        report[488:491] = report[492:495] = bytes([29, 55, 1])         # firmware 1.55.29
+        report[488:491] = report[492:495] = bytes([29, 55, 1])  # firmware 1.55.29
         report[496:504] = tcb
         return bytes(report)
 
@@ -157,8 +167,11 @@ class Chip:
             folder = os.path.join(self.state, "security-context-sandbox")
             os.makedirs(folder, exist_ok=True)
             chain = None if self.file_chain == "missing" else json.dumps(self.certification(self.file_chain)).encode()
-            files = {"security-policy-base64": POLICY, "reference-info-base64": self.reference_info(),
-                     "host-amd-cert-base64": chain}
+            files = {
+                "security-policy-base64": POLICY,
+                "reference-info-base64": self.reference_info(),
+                "host-amd-cert-base64": chain,
+            }
             for name, data in files.items():
                 path = os.path.join(folder, name)
                 if data is None or name in self.absent:

@@ -4,14 +4,19 @@ import base64
 import json
 
 from sandbox import attestation, faults, pki, release, sas
-from sandbox.blobs import Blob, Content, FileContent
-from sandbox.server import Answer, Refusal, Service
-from sandbox.storage import ACCOUNT
+from sandbox.blobs import Blob, FileContent
+from sandbox.server import Answer, Content, Refusal, Service
+from sandbox.access import ACCOUNT
 
 LIES = {"vault": release.LIES, "attestation": attestation.LIES}
-PLATFORM = {"file_chain": ("now", "stale", "missing"), "thim_chain": ("now", "stale", "missing"),
-            "debug": (True, False), "masked": (True, False), "other_measurement": (True, False),
-            "other_host_data": (True, False)}
+PLATFORM = {
+    "file_chain": ("now", "stale", "missing"),
+    "thim_chain": ("now", "stale", "missing"),
+    "debug": (True, False),
+    "masked": (True, False),
+    "other_measurement": (True, False),
+    "other_host_data": (True, False),
+}
 
 
 class Control(Service):
@@ -69,7 +74,10 @@ class Control(Service):
         chip = self.world.chip
         wish = dict(wish)
         absent = wish.pop("absent", None)
-        for short, (name, value) in {"stale_chain": ("file_chain", "stale"), "missing_chain": ("file_chain", "missing")}.items():
+        for short, (name, value) in {
+            "stale_chain": ("file_chain", "stale"),
+            "missing_chain": ("file_chain", "missing"),
+        }.items():
             if short in wish:
                 wish[name] = value if wish.pop(short) else "now"
         for name, value in wish.items():
@@ -92,13 +100,17 @@ class Control(Service):
         return {"token": self.world.directory.token(wish["audience"], wish.get("seconds"))}
 
     def do_key(self, wish):
-        version = self.world.vault.preload(wish, self.world.addresses[wish.get("vault", "vault")],
-                                           self.world.release_policy())
+        version = self.world.vault.preload(
+            wish, self.world.addresses[wish.get("vault", "vault")], self.world.release_policy()
+        )
         answer = {"kid": version.kid, "versionless": version.kid.rsplit("/", 1)[0], "key": version.public_members()}
         if isinstance(version.key, bytes):
             return {**answer, "raw_base64": base64.b64encode(version.key).decode()}
-        return {**answer, "public_pem": pki.public_pem(version.key).decode(),
-                "private_pem": pki.key_pem(version.key).decode()}
+        return {
+            **answer,
+            "public_pem": pki.public_pem(version.key).decode(),
+            "private_pem": pki.key_pem(version.key).decode(),
+        }
 
     def do_policy(self, _):
         """The release policy that this platform meets."""
@@ -124,10 +136,20 @@ class Control(Service):
         return {"etag": f'"{blob.etag}"', "size": content.size}
 
     def do_sas(self, wish):
-        text = sas.mint(self.world.account_key, wish.get("account", ACCOUNT), wish["container"], wish.get("blob"),
-                        wish.get("permissions", "rl"), int(wish.get("seconds", 3600)))
+        text = sas.mint(
+            self.world.account_key,
+            wish.get("account", ACCOUNT),
+            wish["container"],
+            wish.get("blob"),
+            wish.get("permissions", "rl"),
+            int(wish.get("seconds", 3600)),
+        )
         return {"sas": text}
 
     def do_actions(self, _):
         """What can be asked of /fault and /tamper."""
-        return {"fault": faults.ACTIONS, "tamper": LIES, "platform": {name: list(values) for name, values in PLATFORM.items()}}
+        return {
+            "fault": faults.ACTIONS,
+            "tamper": LIES,
+            "platform": {name: list(values) for name, values in PLATFORM.items()},
+        }

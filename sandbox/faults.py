@@ -1,7 +1,7 @@
 """Faults on demand, and the log of requests.
 
-A rule names a service, a method and a regular expression for the path with its query; SKIP matching requests pass first, then
-TIMES requests (-1: all) get ACTION. What an action may hold is in ACTIONS.
+A rule names a service, a method and a regular expression for the path with its query; SKIP matching requests pass first,
+then TIMES requests (-1: all) get ACTION. What an action may hold is in ACTIONS.
 """
 
 import re
@@ -23,7 +23,7 @@ ACTIONS = {
     "drop": "close without an answer",
     "slow_bps": "send the body at this rate",
     "wrong_range": "true: another range, told truthfully; 'header': a wrong Content-Range; 'bytes': the bytes of another "
-                   "place under the right one; 'total': a wrong total size",
+    "place under the right one; 'total': a wrong total size",
     "ignore_range": "200 and the whole blob",
     "etag": "another ETag",
     "flip_byte": "change the byte at this offset of the body",
@@ -45,8 +45,12 @@ class Rule:
         self.skip, self.times, self.action = int(wish.get("skip", 0)), int(wish.get("times", 1)), action
 
     def wants(self, service, method, target):
-        return (self.service in (None, service) and self.method in (None, method) and self.times != 0
-                and self.path.search(target) is not None)
+        return (
+            self.service in (None, service)
+            and self.method in (None, method)
+            and self.times != 0
+            and self.path.search(target) is not None
+        )
 
 
 class Faults:
@@ -139,7 +143,7 @@ class Log:
     def add(self, **entry):
         with self.lock:
             self.entries.append(entry)
-            del self.entries[:-self.LIMIT]
+            del self.entries[: -self.LIMIT]
         return entry
 
     def read(self):

@@ -1,5 +1,5 @@
-"""The way in that looks like the Internet: a CONNECT proxy that leads every HOST:443 to one TLS listener, which tells the services
-apart by host name."""
+"""The way in that looks like the Internet: a CONNECT proxy that leads every HOST:443 to one TLS listener, which tells
+the services apart by host name."""
 
 import os
 import re
@@ -9,20 +9,37 @@ import socketserver
 import ssl
 
 from sandbox import pki
-from sandbox.server import Answer, Handler, Listener, Refusal, Service
+from sandbox.server import Handler, Listener, Refusal, Service
 
 REGIONS = ("neu", "weu", "eus", "eus2", "wus", "cus", "uks", "sasia", "jpe", "weu.test", "eus2.test")
-HOSTS = ["*.vault.azure.net", "*.managedhsm.azure.net", "*.vault.usgovcloudapi.net", "*.managedhsm.usgovcloudapi.net",
-         "*.vault.azure.cn", "*.managedhsm.azure.cn", "*.blob.core.windows.net", "*.blob.core.usgovcloudapi.net",
-         "*.blob.core.chinacloudapi.cn", "*.attest.azure.net", "*.attest.azure.us",
-         *(f"*.{region}.attest.azure.net" for region in REGIONS), "login.microsoftonline.com",
-         "login.microsoftonline.us", "login.chinacloudapi.cn", "login.partner.microsoftonline.cn", "kdsintf.amd.com",
-         "localhost", "127.0.0.1"]
-ROUTES = ((r".+\.(vault|managedhsm)\.(azure\.net|usgovcloudapi\.net|azure\.cn)", "vault"),
-          (r".+\.blob\.core\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)", "storage"),
-          (r".+\.attest\.azure\.(net|us)", "attestation"),
-          (r"login\.(microsoftonline\.(com|us)|chinacloudapi\.cn|partner\.microsoftonline\.cn)", "entra"),
-          (r"kdsintf\.amd\.com", "kds"))
+HOSTS = [
+    "*.vault.azure.net",
+    "*.managedhsm.azure.net",
+    "*.vault.usgovcloudapi.net",
+    "*.managedhsm.usgovcloudapi.net",
+    "*.vault.azure.cn",
+    "*.managedhsm.azure.cn",
+    "*.blob.core.windows.net",
+    "*.blob.core.usgovcloudapi.net",
+    "*.blob.core.chinacloudapi.cn",
+    "*.attest.azure.net",
+    "*.attest.azure.us",
+    *(f"*.{region}.attest.azure.net" for region in REGIONS),
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.chinacloudapi.cn",
+    "login.partner.microsoftonline.cn",
+    "kdsintf.amd.com",
+    "localhost",
+    "127.0.0.1",
+]
+ROUTES = (
+    (r".+\.(vault|managedhsm)\.(azure\.net|usgovcloudapi\.net|azure\.cn)", "vault"),
+    (r".+\.blob\.core\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)", "storage"),
+    (r".+\.attest\.azure\.(net|us)", "attestation"),
+    (r"login\.(microsoftonline\.(com|us)|chinacloudapi\.cn|partner\.microsoftonline\.cn)", "entra"),
+    (r"kdsintf\.amd\.com", "kds"),
+)
 
 
 class Nowhere(Service):
@@ -119,6 +136,3 @@ class Proxy(Listener):
     def __init__(self, world, front_port):
         super().__init__(world, Nowhere(), handler=ProxyHandler)
         self.front_port = front_port
-
-
-__all__ = ["Answer", "Front", "Proxy", "tls_front"]

@@ -15,10 +15,18 @@ SUBJECT = "system:serviceaccount:default:decant"
 CLUSTER = "https://cluster.sandbox.invalid/"
 FEDERATED_AUDIENCE = "api://AzureADTokenExchange"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-RESOURCES = ("https://vault.azure.net", "https://vault.usgovcloudapi.net", "https://vault.azure.cn",
-             "https://managedhsm.azure.net", "https://managedhsm.usgovcloudapi.net", "https://managedhsm.azure.cn",
-             "https://storage.azure.com", "https://storage.azure.com/", "https://attest.azure.net",
-             "https://management.azure.com/")
+RESOURCES = (
+    "https://vault.azure.net",
+    "https://vault.usgovcloudapi.net",
+    "https://vault.azure.cn",
+    "https://managedhsm.azure.net",
+    "https://managedhsm.usgovcloudapi.net",
+    "https://managedhsm.azure.cn",
+    "https://storage.azure.com",
+    "https://storage.azure.com/",
+    "https://attest.azure.net",
+    "https://management.azure.com/",
+)
 
 
 class Directory:
@@ -38,20 +46,40 @@ class Directory:
     def token(self, audience, lifetime_s=None):
         now = int(time.time())
         lifetime = self.lifetime_s if lifetime_s is None else lifetime_s
-        claims = {"aud": audience, "iss": f"https://sts.windows.net/{TENANT}/", "iat": now - 5, "nbf": now - 5,
-                  "exp": now + lifetime, "appid": CLIENT_ID, "azp": CLIENT_ID, "oid": OBJECT_ID, "sub": OBJECT_ID,
-                  "tid": TENANT, "idtyp": "app", "ver": "1.0", "uti": uuid.uuid4().hex}
+        claims = {
+            "aud": audience,
+            "iss": f"https://sts.windows.net/{TENANT}/",
+            "iat": now - 5,
+            "nbf": now - 5,
+            "exp": now + lifetime,
+            "appid": CLIENT_ID,
+            "azp": CLIENT_ID,
+            "oid": OBJECT_ID,
+            "sub": OBJECT_ID,
+            "tid": TENANT,
+            "idtyp": "app",
+            "ver": "1.0",
+            "uti": uuid.uuid4().hex,
+        }
         return jose.sign({"typ": "JWT", "alg": "RS256", "kid": self.kid, "x5t": self.kid}, claims, self.key)
 
     def federated_token(self, **changes):
         """What the cluster writes for a pod with workload identity."""
         now = int(time.time())
-        claims = {"aud": [FEDERATED_AUDIENCE], "iss": CLUSTER, "sub": SUBJECT, "iat": now, "nbf": now,
-                  "exp": now + 3600, **changes}
+        claims = {
+            "aud": [FEDERATED_AUDIENCE],
+            "iss": CLUSTER,
+            "sub": SUBJECT,
+            "iat": now,
+            "nbf": now,
+            "exp": now + 3600,
+            **changes,
+        }
         return jose.sign({"alg": "RS256", "kid": "cluster"}, claims, self.cluster_key)
 
     def check(self, authorization, audiences, challenge):
         """Refuses (401, with CHALLENGE) what is no valid bearer token for one of AUDIENCES."""
+
         def refuse(code, message):
             raise Refusal(401, code, message, {"WWW-Authenticate": challenge})
 
@@ -84,8 +112,9 @@ class Imds(Service):
         self.directory = directory
 
     def refusal(self, error):
-        return Answer(error.status, error.headers,
-                      json_body={"error": error.code, "error_description": error.message})
+        return Answer(
+            error.status, error.headers, json_body={"error": error.code, "error_description": error.message}
+        )
 
     def handle(self, request):
         if request.path != "/metadata/identity/oauth2/token":
@@ -107,17 +136,29 @@ class Imds(Service):
         if query.get("client_id", CLIENT_ID) != CLIENT_ID or query.get("object_id", OBJECT_ID) != OBJECT_ID:
             raise Refusal(400, "invalid_request", "Identity not found")
         if resource not in RESOURCES:
-            raise Refusal(400, "invalid_resource", "AADSTS500011: The resource principal named "
-                          f"{resource} was not found in the tenant.")
+            raise Refusal(
+                400,
+                "invalid_resource",
+                "AADSTS500011: The resource principal named " f"{resource} was not found in the tenant.",
+            )
         now, lifetime = int(time.time()), self.directory.lifetime_s
-        return Answer(json_body={
-            "access_token": self.directory.token(resource), "refresh_token": "", "client_id": CLIENT_ID,
-            "expires_in": str(lifetime), "expires_on": str(now + lifetime), "ext_expires_in": str(lifetime),
-            "not_before": str(now - 5), "resource": resource, "token_type": "Bearer"})
+        return Answer(
+            json_body={
+                "access_token": self.directory.token(resource),
+                "refresh_token": "",
+                "client_id": CLIENT_ID,
+                "expires_in": str(lifetime),
+                "expires_on": str(now + lifetime),
+                "ext_expires_in": str(lifetime),
+                "not_before": str(now - 5),
+                "resource": resource,
+                "token_type": "Bearer",
+            }
+        )
 
 
 class Entra(Service):
-    """POST /<tenant>/oauth2/v2.0/token with client_credentials."""
+    """POST /<tenant>/oauth2/v2.0/token with client_credentials; the discovery that Microsoft's libraries begin with."""
 
     name = "entra"
 
@@ -128,49 +169,96 @@ class Entra(Service):
         number = str(error.inner or "")
         trace, stamp = str(uuid.uuid4()), time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
         text = f"AADSTS{number}: {error.message}" if number else error.message
-        return Answer(error.status, error.headers, json_body={
-            "error": error.code,
-            "error_description": f"{text} Trace ID: {trace} Correlation ID: {trace} Timestamp: {stamp}",
-            "error_codes": [int(number)] if number else [], "timestamp": stamp, "trace_id": trace,
-            "correlation_id": trace})
+        return Answer(
+            error.status,
+            error.headers,
+            json_body={
+                "error": error.code,
+                "error_description": f"{text} Trace ID: {trace} Correlation ID: {trace} Timestamp: {stamp}",
+                "error_codes": [int(number)] if number else [],
+                "timestamp": stamp,
+                "trace_id": trace,
+                "correlation_id": trace,
+            },
+        )
 
     def handle(self, request):
         parts = request.segments()
+        if request.method == "GET" and parts[1:] == ["v2.0", ".well-known", "openid-configuration"]:
+            return self.discovery(request.base, parts[0])
         if parts[1:] != ["oauth2", "v2.0", "token"]:
             raise Refusal(404, "not_found", "There is nothing here.")
         if request.method != "POST":
             raise Refusal(400, "invalid_request", "Endpoint only accepts POST requests.", inner=900561)
-        if parts[0].lower() != TENANT:
-            raise Refusal(400, "invalid_request", f"Tenant '{parts[0]}' not found.", inner=90002)
+        self.check_tenant(parts[0])
         if (request.header("Content-Type") or "").split(";")[0].strip() != "application/x-www-form-urlencoded":
-            raise Refusal(400, "invalid_request", "The request body must contain the parameter 'grant_type'.",
-                          inner=900144)
+            raise Refusal(
+                400, "invalid_request", "The request body must contain the parameter 'grant_type'.", inner=900144
+            )
         form = dict(parse_qsl(request.body(65536).decode("utf-8", "replace"), keep_blank_values=True))
         return self.token(form)
+
+    @staticmethod
+    def check_tenant(tenant):
+        if tenant.lower() != TENANT:
+            raise Refusal(400, "invalid_request", f"Tenant '{tenant}' not found.", inner=90002)
+
+    def discovery(self, base, tenant):
+        self.check_tenant(tenant)
+        return Answer(
+            json_body={
+                "token_endpoint": f"{base}/{TENANT}/oauth2/v2.0/token",
+                "issuer": f"{base}/{TENANT}/v2.0",
+                "authorization_endpoint": f"{base}/{TENANT}/oauth2/v2.0/authorize",
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+            }
+        )
 
     def token(self, form):
         for needed in ("grant_type", "client_id", "scope"):
             if not form.get(needed):
-                raise Refusal(400, "invalid_request",
-                              f"The request body must contain the following parameter: '{needed}'.", inner=900144)
+                raise Refusal(
+                    400,
+                    "invalid_request",
+                    f"The request body must contain the following parameter: '{needed}'.",
+                    inner=900144,
+                )
         if form["grant_type"] != "client_credentials":
             raise Refusal(400, "unsupported_grant_type", "The grant type is not supported.", inner=70003)
         if form["client_id"].lower() != CLIENT_ID:
-            raise Refusal(400, "unauthorized_client", f"Application with identifier '{form['client_id']}' was not found"
-                          " in the directory.", inner=700016)
+            raise Refusal(
+                400,
+                "unauthorized_client",
+                f"Application with identifier '{form['client_id']}' was not found" " in the directory.",
+                inner=700016,
+            )
         self.authenticate(form)
         scope = form["scope"].split(" ")[0]
-        resource = scope[:-len("/.default")] if scope.endswith("/.default") else None
+        resource = scope[: -len("/.default")] if scope.endswith("/.default") else None
         if resource is None:
-            raise Refusal(400, "invalid_scope", f"The provided value for scope {scope} is not valid: it must end with"
-                          " /.default.", inner=1002012)
+            raise Refusal(
+                400,
+                "invalid_scope",
+                f"The provided value for scope {scope} is not valid: it must end with" " /.default.",
+                inner=1002012,
+            )
         if resource not in RESOURCES:
-            raise Refusal(400, "invalid_resource", f"The resource principal named {resource} was not found in the"
-                          " tenant.", inner=500011)
+            raise Refusal(
+                400,
+                "invalid_resource",
+                f"The resource principal named {resource} was not found in the" " tenant.",
+                inner=500011,
+            )
         lifetime = min(self.directory.lifetime_s, 3599)
-        return Answer(json_body={"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime,
-                                 "access_token": self.directory.token(resource, lifetime)},
-                      headers={"Cache-Control": "no-store, no-cache"})
+        return Answer(
+            json_body={
+                "token_type": "Bearer",
+                "expires_in": lifetime,
+                "ext_expires_in": lifetime,
+                "access_token": self.directory.token(resource, lifetime),
+            },
+            headers={"Cache-Control": "no-store, no-cache"},
+        )
 
     def authenticate(self, form):
         if "client_secret" in form:
@@ -178,8 +266,12 @@ class Entra(Service):
                 raise Refusal(401, "invalid_client", "Invalid client secret provided.", inner=7000215)
             return
         if "client_assertion" not in form:
-            raise Refusal(401, "invalid_client", "The request body must contain the following parameter:"
-                          " 'client_assertion' or 'client_secret'.", inner=7000218)
+            raise Refusal(
+                401,
+                "invalid_client",
+                "The request body must contain the following parameter:" " 'client_assertion' or 'client_secret'.",
+                inner=7000218,
+            )
         if form.get("client_assertion_type") != ASSERTION_TYPE:
             raise Refusal(400, "invalid_request", "The client assertion type is not supported.", inner=50027)
         self.check_assertion(form["client_assertion"])

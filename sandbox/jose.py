@@ -91,8 +91,12 @@ def public_jwk(key):
     if isinstance(key, rsa.RSAPublicKey):
         return {"kty": "RSA", "n": number(numbers.n), "e": number(numbers.e)}
     size = (key.curve.key_size + 7) // 8
-    return {"kty": "EC", "crv": CURVE_NAMES[key.curve.name],
-            "x": number(numbers.x, size), "y": number(numbers.y, size)}
+    return {
+        "kty": "EC",
+        "crv": CURVE_NAMES[key.curve.name],
+        "x": number(numbers.x, size),
+        "y": number(numbers.y, size),
+    }
 
 
 def private_jwk(key):
@@ -101,8 +105,14 @@ def private_jwk(key):
         return {"kty": "oct", "k": b64u(key)}
     numbers = key.private_numbers()
     if isinstance(key, rsa.RSAPrivateKey):
-        parts = {"d": numbers.d, "p": numbers.p, "q": numbers.q,
-                 "dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
+        parts = {
+            "d": numbers.d,
+            "p": numbers.p,
+            "q": numbers.q,
+            "dp": numbers.dmp1,
+            "dq": numbers.dmq1,
+            "qi": numbers.iqmp,
+        }
         return {**public_jwk(key), **{name: number(value) for name, value in parts.items()}}
     return {**public_jwk(key), "d": number(numbers.private_value, (key.curve.key_size + 7) // 8)}
 

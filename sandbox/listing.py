@@ -29,15 +29,21 @@ def name_of(marker):
             raise ValueError("not a marker")
         return base64.urlsafe_b64decode(marker[2:].replace("-.", "=")).decode()
     except ValueError:
-        raise Refusal(400, "InvalidQueryParameterValue",
-                      "Value for one of the query parameters specified in the request URI is invalid.") from None
+        raise Refusal(
+            400,
+            "InvalidQueryParameterValue",
+            "Value for one of the query parameters specified in the request URI is invalid.",
+        ) from None
 
 
 def page_size(query):
     value = query.get("maxresults", str(MAX_RESULTS))
     if not re.fullmatch(r"\d{1,9}", value) or int(value) == 0:
-        raise Refusal(400, "OutOfRangeQueryParameterValue",
-                      "One of the query parameters specified in the request URI is outside the permissible range.")
+        raise Refusal(
+            400,
+            "OutOfRangeQueryParameterValue",
+            "One of the query parameters specified in the request URI is outside the permissible range.",
+        )
     return min(int(value), MAX_RESULTS)
 
 
@@ -48,7 +54,7 @@ def select(container, query):
     names = sorted((name for name in container.blobs if name.startswith(prefix) and name >= start), key=str.encode)
     for name in names:
         at = name.find(delimiter, len(prefix)) if delimiter else -1
-        entry = name if at < 0 else name[:at + len(delimiter)]
+        entry = name if at < 0 else name[: at + len(delimiter)]
         is_prefix = at >= 0
         if is_prefix and found and found[-1] == (entry, True):
             continue
@@ -69,7 +75,8 @@ def blob_xml(name, blob, with_metadata):
         f"<Etag>{blob.etag}</Etag><Content-Length>{blob.content.size}</Content-Length>"
         f"<Content-Type>{escape(blob.content_type)}</Content-Type><Content-Encoding /><Content-Language />{md5}"
         "<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><AccessTierInferred>true</AccessTierInferred>"
-        "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState><ServerEncrypted>true</ServerEncrypted>")
+        "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState><ServerEncrypted>true</ServerEncrypted>"
+    )
     metadata = f"<Metadata>{metadata_xml(blob.metadata)}</Metadata>" if with_metadata and blob.metadata else ""
     return f"<Blob>{name_element(name)}<Properties>{properties}</Properties>{metadata}<OrMetadata /></Blob>"
 
@@ -84,13 +91,22 @@ def list_xml(endpoint, container_name, container, query):
             items.append(f"<BlobPrefix>{name_element(name)}</BlobPrefix>")
         elif blob:
             items.append(blob_xml(name, blob, with_metadata))
-    echo = "".join(f"<{title}>{escape(NOT_XML.sub('?', query[name]))}</{title}>" for name, title in
-                   (("prefix", "Prefix"), ("marker", "Marker"), ("maxresults", "MaxResults"),
-                    ("delimiter", "Delimiter")) if query.get(name))
+    echo = "".join(
+        f"<{title}>{escape(NOT_XML.sub('?', query[name]))}</{title}>"
+        for name, title in (
+            ("prefix", "Prefix"),
+            ("marker", "Marker"),
+            ("maxresults", "MaxResults"),
+            ("delimiter", "Delimiter"),
+        )
+        if query.get(name)
+    )
     following = f"<NextMarker>{marker_of(following)}</NextMarker>" if following is not None else "<NextMarker />"
-    return ('\ufeff<?xml version="1.0" encoding="utf-8"?>'
-            f"<EnumerationResults ServiceEndpoint={quoteattr(endpoint)} ContainerName={quoteattr(container_name)}>{echo}"
-            f"<Blobs>{''.join(items)}</Blobs>{following}</EnumerationResults>")
+    return (
+        '\ufeff<?xml version="1.0" encoding="utf-8"?>'
+        f"<EnumerationResults ServiceEndpoint={quoteattr(endpoint)} ContainerName={quoteattr(container_name)}>{echo}"
+        f"<Blobs>{''.join(items)}</Blobs>{following}</EnumerationResults>"
+    )
 
 
 def block_ids(data):

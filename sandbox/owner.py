@@ -41,7 +41,7 @@ def load_kek(path):
         data = file.read()
     if b"-----BEGIN" in data:
         if b"PRIVATE KEY" in data:
-            return serialization.load_pem_private_key(data[data.index(b"-----BEGIN"):], None).public_key()
+            return serialization.load_pem_private_key(data[data.index(b"-----BEGIN") :], None).public_key()
         return serialization.load_pem_public_key(data)
     raw = data if len(data) in (16, 24, 32) else base64.b64decode(data)
     if len(raw) not in (16, 24, 32):
@@ -82,9 +82,14 @@ class Envelope:
         self.metadata = {
             "WrappedContentKey": {"KeyId": kid, "EncryptedKey": wrapped, "Algorithm": algorithm},
             "EncryptionAgent": {"Protocol": version, "EncryptionAlgorithm": "AES_GCM_256" if gcm else "AES_CBC_256"},
-            **({"EncryptedRegionInfo": {"DataLength": region, "NonceLength": 12}} if gcm else
-               {"ContentEncryptionIV": base64.b64encode(self.iv).decode()}),
-            "KeyWrappingMetadata": {"EncryptionLibrary": LIBRARY}, "EncryptionMode": "FullBlob"}
+            **(
+                {"EncryptedRegionInfo": {"DataLength": region, "NonceLength": 12}}
+                if gcm
+                else {"ContentEncryptionIV": base64.b64encode(self.iv).decode()}
+            ),
+            "KeyWrappingMetadata": {"EncryptionLibrary": LIBRARY},
+            "EncryptionMode": "FullBlob",
+        }
 
     def text(self):
         """The value of the metadata item `encryptiondata`."""
@@ -152,8 +157,12 @@ class Uploader:
     def put(self, name, data, metadata=None):
         """One Put Blob; its ETag comes back. DATA: bytes or an open file of known size."""
         size = len(data) if isinstance(data, bytes) else os.fstat(data.fileno()).st_size
-        headers = {"x-ms-version": STORAGE_VERSION, "x-ms-blob-type": "BlockBlob", "Content-Length": str(size),
-                   "Content-Type": "application/octet-stream"}
+        headers = {
+            "x-ms-version": STORAGE_VERSION,
+            "x-ms-blob-type": "BlockBlob",
+            "Content-Length": str(size),
+            "Content-Type": "application/octet-stream",
+        }
         if metadata is not None:
             headers["x-ms-meta-encryptiondata"] = metadata
         if self.token:
@@ -176,8 +185,12 @@ def files_below(folder):
 
 
 def details_of(options):
-    return {"version": options.version, "region": options.region_size, "nonce": options.nonce,
-            "algorithm": options.wrap}
+    return {
+        "version": options.version,
+        "region": options.region_size,
+        "nonce": options.nonce,
+        "algorithm": options.wrap,
+    }
 
 
 def encrypt_command(options):
@@ -200,10 +213,14 @@ def parser():
     top = argparse.ArgumentParser(prog="owner.py", description="The data owner's side: client-side encryption.")
     commands = top.add_subparsers(required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--kek-pem", required=True, metavar="FILE", help="public or private RSA key, or a raw AES key")
+    common.add_argument(
+        "--kek-pem", required=True, metavar="FILE", help="public or private RSA key, or a raw AES key"
+    )
     common.add_argument("--kid", required=True, help="the key's id, as the blob will name it")
     common.add_argument("--version", default="2.0", choices=("2.0", "2.1", "1.0"))
-    common.add_argument("--region-size", type=int, default=DEFAULT_REGION, metavar="N", help="plaintext bytes per region")
+    common.add_argument(
+        "--region-size", type=int, default=DEFAULT_REGION, metavar="N", help="plaintext bytes per region"
+    )
     common.add_argument("--nonce", default="python", choices=sorted(NONCES), help="whose nonce encoding")
     common.add_argument("--wrap", choices=("RSA-OAEP", "RSA-OAEP-256", "RSA", "RSA1_5", "A128KW", "A192KW", "A256KW"))
     one = commands.add_parser("encrypt", parents=[common], help="one file into a file")

@@ -16,7 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 PSS_SHA384 = bytes.fromhex(
     "304106092a864886f70d01010a3034a00f300d06096086480165030402020500"
-    "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130")
+    "a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130"
+)
 PSS = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
 
 
@@ -28,13 +29,13 @@ def new_key(kind):
 
 
 def key_pem(key):
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                             serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def public_pem(key):
-    return key.public_key().public_bytes(serialization.Encoding.PEM,
-                                         serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def pem(*certificates):
@@ -90,22 +91,33 @@ def alternative_name(text):
         return x509.DNSName(text)
 
 
-def certificate(subject, public, issuer, signer, *, ca=False, hosts=(), usages=(), extensions=(),
-                days=(-1, 3650), digest=None):
+def certificate(
+    subject, public, issuer, signer, *, ca=False, hosts=(), usages=(), extensions=(), days=(-1, 3650), digest=None
+):
     """A certificate. EXTENSIONS: (OID, raw value) pairs. DAYS: validity relative to now."""
     now = datetime.datetime.utcnow().replace(microsecond=0)
-    builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
-               .serial_number(x509.random_serial_number())
-               .not_valid_before(now + datetime.timedelta(days=days[0]))
-               .not_valid_after(now + datetime.timedelta(days=days[1]))
-               .add_extension(x509.BasicConstraints(ca, None), True)
-               .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
-               .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False)
-               .add_extension(x509.KeyUsage(not ca, False, not ca and isinstance(public, rsa.RSAPublicKey), False,
-                                            False, ca, ca, False, False), True))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
+        .add_extension(x509.BasicConstraints(ca, None), True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False)
+        .add_extension(
+            x509.KeyUsage(
+                not ca, False, not ca and isinstance(public, rsa.RSAPublicKey), False, False, ca, ca, False, False
+            ),
+            True,
+        )
+    )
     if hosts:
         builder = builder.add_extension(
-            x509.SubjectAlternativeName([alternative_name(host) for host in hosts]), False)
+            x509.SubjectAlternativeName([alternative_name(host) for host in hosts]), False
+        )
     if usages:
         builder = builder.add_extension(x509.ExtendedKeyUsage(list(usages)), False)
     for oid, value in extensions:
@@ -126,12 +138,18 @@ class Authority:
 
     def issue(self, common_name, key, **details):
         """An Authority below this one (a leaf unless ca=True)."""
-        made = certificate(name(common_name, "decant sandbox (worthless)"), key.public_key(),
-                           self.certificate.subject, self.key, **details)
+        made = certificate(
+            name(common_name, "decant sandbox (worthless)"),
+            key.public_key(),
+            self.certificate.subject,
+            self.key,
+            **details
+        )
         return Authority(made, key)
 
 
 # ---- DER, just enough to exchange a certificate's signature ----
+
 
 def tlv(tag, value):
     size = len(value)
@@ -143,11 +161,12 @@ def tlv(tag, value):
 
 def children(data):
     """The raw elements inside the first element of DATA."""
+
     def element(at):
         size, head = data[at + 1], 2
         if size & 0x80:
             head += size & 0x7F
-            size = int.from_bytes(data[at + 2:at + head], "big")
+            size = int.from_bytes(data[at + 2 : at + head], "big")
         return at + head, at + head + size
 
     at, end = element(0)
@@ -163,11 +182,10 @@ def with_pss(certificate_, signer):
     """The same certificate, signed with RSASSA-PSS (SHA-384, salt of 48 bytes)."""
     tbs, _, _ = children(der(certificate_))
     parts = children(tbs)
-    parts[2] = PSS_SHA384          # after the version and the serial number
+    parts[2] = PSS_SHA384  # after the version and the serial number
     tbs = tlv(0x30, b"".join(parts))
     signature = signer.sign(tbs, PSS, hashes.SHA384())
-    return x509.load_der_x509_certificate(
-        tlv(0x30, tbs + PSS_SHA384 + tlv(0x03, b"\0" + signature)))
+    return x509.load_der_x509_certificate(tlv(0x30, tbs + PSS_SHA384 + tlv(0x03, b"\0" + signature)))
 
 
 def signed_with_pss(certificate_, issuer):

@@ -66,7 +66,7 @@ def claim(claims, path):
     for at, letter in enumerate(path):
         inner = claims.get(path[:at]) if letter == "." else None
         if isinstance(inner, dict):
-            found = claim(inner, path[at + 1:])
+            found = claim(inner, path[at + 1 :])
             if found is not MISSING:
                 return found
     return MISSING
@@ -89,5 +89,7 @@ def holds(condition, claims):
 def allows(policy, claims):
     """Whether the claims of a (verified) token meet the policy."""
     issuer = str(claims.get("iss", "")).rstrip("/")
-    return any(environment["authority"].rstrip("/") == issuer and holds(environment, claims)
-               for environment in policy["anyOf"])
+    return any(
+        environment["authority"].rstrip("/") == issuer and holds(environment, claims)
+        for environment in policy["anyOf"]
+    )

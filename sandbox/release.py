@@ -11,12 +11,38 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from sandbox import jose, pki, uvm
 
-WRAPS = {"CKM_RSA_AES_KEY_WRAP": hashes.SHA1, "RSA_AES_KEY_WRAP_256": hashes.SHA256, "RSA_AES_KEY_WRAP_384": hashes.SHA384}
+WRAPS = {
+    "CKM_RSA_AES_KEY_WRAP": hashes.SHA1,
+    "RSA_AES_KEY_WRAP_256": hashes.SHA256,
+    "RSA_AES_KEY_WRAP_384": hashes.SHA384,
+}
 DEFAULT_WRAP = "CKM_RSA_AES_KEY_WRAP"
-LIES = ("jws_signature", "jws_alg_none", "jws_hs256", "wrong_kid", "wrong_version", "wrong_nonce", "no_nonce", "wrong_enc",
-        "enc_mismatch", "other_key_public_half", "wrong_transport_key", "short_ciphertext", "broken_ciphertext",
-        "odd_ciphertext", "self_signed_chain", "wrong_host", "expired_leaf", "no_chain", "chain_of_one",
-        "not_a_jws", "wrong_kty", "no_server_auth", "value_not_string", "disabled_key")
+LIES = (
+    "jws_signature",
+    "jws_alg_none",
+    "jws_hs256",
+    "wrong_kid",
+    "wrong_version",
+    "wrong_nonce",
+    "no_nonce",
+    "wrong_enc",
+    "enc_mismatch",
+    "other_key_public_half",
+    "wrong_transport_key",
+    "short_ciphertext",
+    "broken_ciphertext",
+    "odd_ciphertext",
+    "self_signed_chain",
+    "wrong_host",
+    "expired_leaf",
+    "no_chain",
+    "chain_of_one",
+    "not_a_jws",
+    "wrong_kty",
+    "no_server_auth",
+    "value_not_string",
+    "disabled_key",
+)
 
 
 def oaep(digest):
@@ -27,8 +53,9 @@ def raw_key(key):
     """What is wrapped: PKCS#8 for RSA and EC, the bytes themselves for oct."""
     if isinstance(key, bytes):
         return key
-    return key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8,
-                             serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def wrap(key, target, enc):
@@ -47,14 +74,22 @@ def unwrap(ciphertext, own_key, enc):
 class Signer:
     """The vault's signing certificates: one leaf per kind of host, all below the sandbox's root."""
 
-    HOSTS = {"vault": ("vault.azure.net", "*.vault.azure.net", "*.vaultcore.azure.net", "*.vault.usgovcloudapi.net",
-                       "*.vault.azure.cn"),
-             "hsm": ("*.managedhsm.azure.net", "*.managedhsm.usgovcloudapi.net", "*.managedhsm.azure.cn")}
+    HOSTS = {
+        "vault": (
+            "vault.azure.net",
+            "*.vault.azure.net",
+            "*.vaultcore.azure.net",
+            "*.vault.usgovcloudapi.net",
+            "*.vault.azure.cn",
+        ),
+        "hsm": ("*.managedhsm.azure.net", "*.managedhsm.usgovcloudapi.net", "*.managedhsm.azure.cn"),
+    }
 
     def __init__(self, keys, root, middle):
         self.keys, self.root, self.middle = keys, root, middle
-        self.leaves = {kind: self._leaf(middle, kind, hosts + ("localhost", "127.0.0.1"))
-                       for kind, hosts in self.HOSTS.items()}
+        self.leaves = {
+            kind: self._leaf(middle, kind, hosts + ("localhost", "127.0.0.1")) for kind, hosts in self.HOSTS.items()
+        }
         self.foreign = None
 
     def _leaf(self, issuer, kind, hosts, **details):
@@ -73,8 +108,12 @@ class Signer:
         elif lie == "expired_leaf":
             leaf = self._leaf(middle, kind, self.HOSTS[kind] + ("localhost", "127.0.0.1"), days=(-400, -30))
         elif lie == "no_server_auth":
-            leaf = self._leaf(middle, kind, self.HOSTS[kind] + ("localhost", "127.0.0.1"),
-                              usages=[pki.ExtendedKeyUsageOID.CODE_SIGNING])
+            leaf = self._leaf(
+                middle,
+                kind,
+                self.HOSTS[kind] + ("localhost", "127.0.0.1"),
+                usages=[pki.ExtendedKeyUsageOID.CODE_SIGNING],
+            )
         if lie == "chain_of_one":
             return leaf, []
         return leaf, [middle, root]
@@ -83,9 +122,14 @@ class Signer:
         leaf, above = self.chain(kind, lie)
         der = pki.der(leaf.certificate)
         sha1 = hashlib.sha1(der).digest()
-        header = {"alg": "RS256", "kid": sha1.hex().upper(), "x5t": jose.b64u(sha1), "typ": "JWT",
-                  "x5t#S256": jose.b64u(hashlib.sha256(der).digest()),
-                  "x5c": [uvm.to_file(pki.der(each.certificate)).decode() for each in [leaf, *above]]}
+        header = {
+            "alg": "RS256",
+            "kid": sha1.hex().upper(),
+            "x5t": jose.b64u(sha1),
+            "typ": "JWT",
+            "x5t#S256": jose.b64u(hashlib.sha256(der).digest()),
+            "x5c": [uvm.to_file(pki.der(each.certificate)).decode() for each in [leaf, *above]],
+        }
         if lie == "no_chain":
             del header["x5c"]
         if lie == "jws_alg_none":
@@ -123,8 +167,10 @@ def build(version, target_jwk, enc, nonce, api_version, signer, kind, lie=None):
     target, kid = jose.public_key(target_jwk), version.kid
     public = dict(version.public_members())
     if lie == "other_key_public_half":
-        other = signer.keys.get("other-rsa" if public["kty"].startswith("RSA") else "other-ec",
-                                "rsa2048" if public["kty"].startswith("RSA") else "p256")
+        other = signer.keys.get(
+            "other-rsa" if public["kty"].startswith("RSA") else "other-ec",
+            "rsa2048" if public["kty"].startswith("RSA") else "p256",
+        )
         public.update({name: value for name, value in jose.public_jwk(other).items() if name != "kty"})
     elif lie == "wrong_kid":
         kid = kid.replace("/keys/", "/keys/not-")

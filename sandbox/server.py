@@ -1,7 +1,7 @@
 """HTTP/1.1 for the services: requests in, answers out, faults in between, everything logged.
 
-A service is an object with a `name`, `handle(request) -> Answer`, and `refusal(error) -> Answer`, which gives an error the form that
-the real service gives it. A service refuses by raising Refusal.
+A service is an object with a `name`, `handle(request) -> Answer`, and `refusal(error) -> Answer`, which gives an error
+the form that the real service gives it. A service refuses by raising Refusal.
 """
 
 import json
@@ -38,7 +38,7 @@ class Content:
         self.data, self.size = memoryview(bytes(data)), len(data)
 
     def read(self, at, count):
-        return self.data[at:at + count]
+        return self.data[at : at + count]
 
     def file(self):
         """(file object, offset) if the bytes are in a file."""
@@ -148,8 +148,9 @@ def replaced(service, action):
         return Answer(302, {"Location": action["redirect"]})
     status = action.get("status", 200)
     if status >= 400 and not {"body", "body_bytes", "not_json"} & set(action):
-        return service.refusal(Refusal(status, action.get("code", "SandboxFault"),
-                                       action.get("message", "This error was ordered.")))
+        return service.refusal(
+            Refusal(status, action.get("code", "SandboxFault"), action.get("message", "This error was ordered."))
+        )
     if "body_bytes" in action:
         return Answer(status, {"Content-Type": "application/json"}, b"x" * int(action["body_bytes"]))
     text = action.get("body", "Routine answer of something that does not speak JSON")
@@ -180,8 +181,11 @@ def after(answer, action):
     if span and "wrong_range" in action:
         first, last, total = map(int, span.groups())
         how = action["wrong_range"]
-        changed = {"header": (first + 1, last + 1, total), "bytes": (first - 1, last - 1, total),
-                   "total": (first, last, total + 1)}.get(how, (first, last, total))
+        changed = {
+            "header": (first + 1, last + 1, total),
+            "bytes": (first - 1, last - 1, total),
+            "total": (first, last, total + 1),
+        }.get(how, (first, last, total))
         answer.headers["Content-Range"] = "bytes {}-{}/{}".format(*changed)
     if "etag" in action:
         answer.headers["ETag"] = action["etag"]
@@ -217,7 +221,9 @@ class Handler(BaseHTTPRequestHandler):
         if not size.isdigit():
             self.close_connection = True
             return self.send_error(400)
-        request = Request(self.command, self.path, self.headers, scheme=self.scheme, stream=self.rfile, size=int(size))
+        request = Request(
+            self.command, self.path, self.headers, scheme=self.scheme, stream=self.rfile, size=int(size)
+        )
         service = self.server.route(request)
         action = self.server.world.faults.take(service.name, request.method, request.target)
         if "delay_ms" in action:
@@ -241,7 +247,7 @@ class Handler(BaseHTTPRequestHandler):
             answer = service.refusal(error)
         except (ConnectionError, TimeoutError):
             raise
-        except Exception:               # a bug of the sandbox: say so on both ends
+        except Exception:  # a bug of the sandbox: say so on both ends
             traceback.print_exc()
             answer = service.refusal(Refusal(500, "SandboxBug", "The sandbox stumbled; see its standard error."))
             self.close_connection = True
@@ -255,13 +261,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def entry(self, service, request, status):
         span = request.header("x-ms-range") or request.header("Range")
-        self.server.world.log.add(service=service.name, method=request.method, path=without_secrets(request.target),
-                                  status=status, range=span, host=request.host, time=time.time())
+        self.server.world.log.add(
+            service=service.name,
+            method=request.method,
+            path=without_secrets(request.target),
+            status=status,
+            range=span,
+            host=request.host,
+            time=time.time(),
+        )
 
     def send(self, request, answer, action):
         size = answer.body.size
-        headers = {"Server": "decant-sandbox", "Date": self.date_time_string(), "x-ms-request-id": str(uuid.uuid4()),
-                   **answer.headers}
+        headers = {
+            "Server": "decant-sandbox",
+            "Date": self.date_time_string(),
+            "x-ms-request-id": str(uuid.uuid4()),
+            **answer.headers,
+        }
         if answer.status not in (204, 304):
             headers.setdefault("Content-Length", str(size))
         if "cut_after" in action or self.close_connection:

@@ -23,8 +23,12 @@ class Sidecar(Service):
     def handle(self, request):
         if (request.method, request.path) == ("GET", "/status"):
             return Answer(json_body={"message": "Status OK"})
-        handlers = {"/attest/raw": self.raw, "/attest/combined": self.combined, "/attest/maa": self.maa,
-                    "/key/release": self.release}
+        handlers = {
+            "/attest/raw": self.raw,
+            "/attest/combined": self.combined,
+            "/attest/maa": self.maa,
+            "/key/release": self.release,
+        }
         if request.method != "POST" or request.path not in handlers:
             raise Refusal(404, "NotFound", "404 page not found")
         return handlers[request.path](request.json())
@@ -51,10 +55,14 @@ class Sidecar(Service):
     def combined(self, body):
         certification = self.chip.certification("stale" if self.chip.file_chain == "stale" else "now")
         chain = certification["vcekCert"] + certification["certificateChain"]
-        return Answer(json_body={
-            "endorsed_tcb": certification["tcbm"], "endorsements": base64.b64encode(chain.encode()).decode(),
-            "evidence": base64.b64encode(self.report(self.runtime_data(body))).decode(),
-            "uvm_endorsements": base64.b64encode(self.chip.reference_info()).decode()})
+        return Answer(
+            json_body={
+                "endorsed_tcb": certification["tcbm"],
+                "endorsements": base64.b64encode(chain.encode()).decode(),
+                "evidence": base64.b64encode(self.report(self.runtime_data(body))).decode(),
+                "uvm_endorsements": base64.b64encode(self.chip.reference_info()).decode(),
+            }
+        )
 
     @staticmethod
     def url_of(endpoint):
@@ -64,10 +72,17 @@ class Sidecar(Service):
 
     def token(self, endpoint, runtime_data):
         chain = pki.pem(self.chip.vceks["now"]) + self.chip.chain_pem()
-        evidence = {"SnpReport": jose.b64u(self.report(runtime_data)), "VcekCertChain": jose.b64u(chain),
-                    "Endorsements": jose.b64u(jose.compact({"Uvm": [jose.b64u(self.chip.reference_info())]}))}
-        body = {"report": jose.b64u(jose.compact(evidence)), "nonce": "1", "initTimeData": {"data": "", "dataType": ""},
-                "runtimeData": {"data": jose.b64u(runtime_data), "dataType": "JSON"}}
+        evidence = {
+            "SnpReport": jose.b64u(self.report(runtime_data)),
+            "VcekCertChain": jose.b64u(chain),
+            "Endorsements": jose.b64u(jose.compact({"Uvm": [jose.b64u(self.chip.reference_info())]})),
+        }
+        body = {
+            "report": jose.b64u(jose.compact(evidence)),
+            "nonce": "1",
+            "initTimeData": {"data": "", "dataType": ""},
+            "runtimeData": {"data": jose.b64u(runtime_data), "dataType": "JSON"},
+        }
         try:
             issuer = self.url_of(endpoint)
             return self.attestation.token(self.attestation.appraise(body, issuer), issuer)
@@ -84,7 +99,11 @@ class Sidecar(Service):
         bearer = body.get("access_token") or self.directory.token(audience)
         own = rsa.generate_private_key(65537, 2048)
         jwk = jose.public_jwk(own)
-        runtime = {"keys": [{"e": jwk["e"], "key_ops": ["encrypt"], "kid": jose.thumbprint(jwk), "kty": "RSA", "n": jwk["n"]}]}
+        runtime = {
+            "keys": [
+                {"e": jwk["e"], "key_ops": ["encrypt"], "kid": jose.thumbprint(jwk), "kty": "RSA", "n": jwk["n"]}
+            ]
+        }
         target = self.token(maa, jose.compact(runtime))
         try:
             self.directory.check(f"Bearer {bearer}", [audience], "Bearer")
@@ -92,7 +111,9 @@ class Sidecar(Service):
             version = self.vault.find(host, name, version_id or None)
             jws = self.vault.released(version, {"target": target}, kind, "7.4")
         except Refusal as error:
-            raise Refusal(403, "Forbidden", f"retrieving key failed: {error.status} {error.code}: {error.message}") from None
+            raise Refusal(
+                403, "Forbidden", f"retrieving key failed: {error.status} {error.code}: {error.message}"
+            ) from None
         return Answer(json_body={"key": self.jwk_text(jws, own, version)})
 
     @staticmethod

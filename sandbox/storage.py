@@ -8,19 +8,14 @@ import hashlib
 import re
 import time
 import uuid
-from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from sandbox import listing, sas
-from sandbox.blobs import Blob, Joined, Slice
-from sandbox.identity import TENANT
-from sandbox.server import Answer, Refusal, Service
+from sandbox.access import Access, Target
+from sandbox.blobs import Blob, Joined
+from sandbox.server import Answer, Refusal, Service, Slice
 
-ACCOUNT = "devaccount"
-AUDIENCES = ("https://storage.azure.com/", "https://storage.azure.com")
 VERSIONS = ("2017-11-09", "2026-10-06")
-CHALLENGE = (f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}/oauth2/authorize"
-             " resource_id=https://storage.azure.com")
 CONTAINER_NAME = re.compile(r"\$root|[a-z0-9](?:-?[a-z0-9]){2,62}")
 METADATA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_METADATA = 8192
@@ -36,44 +31,46 @@ def not_met():
     return Refusal(412, "ConditionNotMet", "The condition specified using HTTP conditional header(s) is not met.")
 
 
-class Target:
-    """Account, container and blob that a request is about."""
-
-    def __init__(self, request):
-        parts = request.path[1:].split("/")
-        label, _, suffix = request.hostname.partition(".")
-        self.account = label if suffix.startswith("blob.core.") else unquote(parts.pop(0))
-        self.container = unquote(parts[0]) if parts else ""
-        self.blob = unquote("/".join(parts[1:])) or None
-        if "\ufffd" in (self.blob or ""):
-            raise Refusal(400, "InvalidUri", "The requested URI does not represent any resource on the server.")
-
-
 class Storage(Service):
     name = "storage"
 
     def __init__(self, directory, store, account_key):
-        self.directory, self.store, self.account_key = directory, store, account_key
+        self.store, self.access = store, Access(directory, store, account_key)
 
     def refusal(self, error):
         identifier = str(uuid.uuid4())
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S.0000000Z", time.gmtime())
-        detail = f"<AuthenticationErrorDetail>{escape(error.inner)}</AuthenticationErrorDetail>" if error.inner else ""
-        body = (f'\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>{escape(error.code)}</Code><Message>'
-                f"{escape(error.message)}\nRequestId:{identifier}\nTime:{stamp}</Message>{detail}</Error>")
-        headers = {"x-ms-error-code": error.code, "x-ms-request-id": identifier, "Content-Type": "application/xml",
-                   **error.headers}
+        detail = (
+            f"<AuthenticationErrorDetail>{escape(error.inner)}</AuthenticationErrorDetail>" if error.inner else ""
+        )
+        body = (
+            f'\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>{escape(error.code)}</Code><Message>'
+            f"{escape(error.message)}\nRequestId:{identifier}\nTime:{stamp}</Message>{detail}</Error>"
+        )
+        headers = {
+            "x-ms-error-code": error.code,
+            "x-ms-request-id": identifier,
+            "Content-Type": "application/xml",
+            **error.headers,
+        }
         return Answer(error.status, headers, body if error.status != 304 else b"")
 
     def handle(self, request):
         version, target = request.header("x-ms-version"), Target(request)
-        if version is not None and not (re.fullmatch(r"\d{4}-\d\d-\d\d", version) and VERSIONS[0] <= version <= VERSIONS[1]):
-            raise Refusal(400, "InvalidHeaderValue", "The value for one of the HTTP headers is not in the correct format.")
+        if version is not None and not (
+            re.fullmatch(r"\d{4}-\d\d-\d\d", version) and VERSIONS[0] <= version <= VERSIONS[1]
+        ):
+            raise Refusal(
+                400, "InvalidHeaderValue", "The value for one of the HTTP headers is not in the correct format."
+            )
         if version is None and "sig" not in request.query:
-            raise Refusal(400, "MissingRequiredHeader", "An HTTP header that's mandatory for this request is not"
-                          " specified: x-ms-version.")
+            raise Refusal(
+                400,
+                "MissingRequiredHeader",
+                "An HTTP header that's mandatory for this request is not" " specified: x-ms-version.",
+            )
         operation, permission = self.operation(request, target)
-        self.authorize(request, target, permission)
+        self.access.check(request, target, permission)
         if not CONTAINER_NAME.fullmatch(target.container):
             raise Refusal(400, "InvalidResourceName", "The specified resource name contains invalid characters.")
         answer = operation(request, target)
@@ -101,30 +98,6 @@ class Storage(Service):
         if found is None:
             raise Refusal(400, "InvalidQueryParameterValue", "This operation is not played by the sandbox.")
         return found
-
-    # ---- Who may ----
-
-    def authorize(self, request, target, permission):
-        authorization = request.header("Authorization")
-        if "sig" in request.query:
-            if authorization:
-                raise Refusal(400, "InvalidAuthenticationInfo", "Both a SAS and an Authorization header were sent.")
-            return sas.check(self.account_key, target.account, target.container, target.blob, request.query, permission)
-        if authorization and authorization.lower().startswith("sharedkey"):
-            raise Refusal(403, "KeyBasedAuthenticationNotPermitted",
-                          "Key based authentication is not permitted on this storage account.")
-        if authorization:
-            try:
-                return self.directory.check(authorization, AUDIENCES, CHALLENGE)
-            except Refusal as error:
-                raise Refusal(401, "InvalidAuthenticationInfo", "Server failed to authenticate the request. Please refer to"
-                              " the information in the www-authenticate header.", error.headers,
-                              inner=error.message) from None
-        container = self.store.container(target.account, target.container)
-        if request.method in ("GET", "HEAD") and container and container.public:
-            return None
-        raise Refusal(401, "NoAuthenticationInformation", "Server failed to authenticate the request. Please refer to"
-                      " the information in the www-authenticate header.", {"WWW-Authenticate": CHALLENGE})
 
     # ---- Containers ----
 
@@ -189,8 +162,12 @@ class Storage(Service):
         if match[2] and last < first:
             return 0, size, False
         if first >= size:
-            raise Refusal(416, "InvalidRange", "The range specified is invalid for the current size of the resource.",
-                          {"Content-Range": f"bytes */{size}"})
+            raise Refusal(
+                416,
+                "InvalidRange",
+                "The range specified is invalid for the current size of the resource.",
+                {"Content-Range": f"bytes */{size}"},
+            )
         return first, min(last, size - 1) - first + 1, True
 
     def get_blob(self, request, target):
@@ -198,9 +175,16 @@ class Storage(Service):
         self.check_conditions(request, blob)
         size = blob.content.size
         first, count, partial = (0, size, False) if request.method == "HEAD" else self.span(request, size)
-        headers = {"Content-Type": blob.content_type, "Last-Modified": blob.modified, "ETag": f'"{blob.etag}"',
-                   "Accept-Ranges": "bytes", "x-ms-blob-type": "BlockBlob", "x-ms-lease-status": "unlocked",
-                   "x-ms-lease-state": "available", "x-ms-server-encrypted": "true"}
+        headers = {
+            "Content-Type": blob.content_type,
+            "Last-Modified": blob.modified,
+            "ETag": f'"{blob.etag}"',
+            "Accept-Ranges": "bytes",
+            "x-ms-blob-type": "BlockBlob",
+            "x-ms-lease-status": "unlocked",
+            "x-ms-lease-state": "available",
+            "x-ms-server-encrypted": "true",
+        }
         headers.update((f"x-ms-meta-{name}", value) for name, value in blob.metadata.items())
         if blob.md5:
             headers["x-ms-blob-content-md5" if partial else "Content-MD5"] = blob.md5
@@ -220,25 +204,36 @@ class Storage(Service):
         found, size = {}, 0
         for header, value in request.headers.items():
             if header.lower().startswith("x-ms-meta-"):
-                name = header[len("x-ms-meta-"):]
+                name = header[len("x-ms-meta-") :]
                 size += len(name) + len(value)
                 if not METADATA_NAME.fullmatch(name):
-                    raise Refusal(400, "InvalidMetadata", "The metadata specified is invalid. It has characters that are"
-                                  " not permitted.")
+                    raise Refusal(
+                        400,
+                        "InvalidMetadata",
+                        "The metadata specified is invalid. It has characters that are" " not permitted.",
+                    )
                 found[name] = value
         if size > MAX_METADATA:
-            raise Refusal(400, "MetadataTooLarge", "The size of the specified metadata exceeds the maximum size permitted.")
+            raise Refusal(
+                400, "MetadataTooLarge", "The size of the specified metadata exceeds the maximum size permitted."
+            )
         return found
 
     def commit(self, request, target, content, content_type):
         container = self.container(target)
         with self.store.lock:
             self.check_conditions(request, container.blobs.get(target.blob))
-            blob = Blob(content, self.metadata(request), content_type or "application/octet-stream",
-                        request.header("x-ms-blob-content-md5"))
+            blob = Blob(
+                content,
+                self.metadata(request),
+                content_type or "application/octet-stream",
+                request.header("x-ms-blob-content-md5"),
+            )
             container.blobs[target.blob] = blob
             container.blocks.pop(target.blob, None)
-        return Answer(201, {"ETag": f'"{blob.etag}"', "Last-Modified": blob.modified, "x-ms-request-server-encrypted": "true"})
+        return Answer(
+            201, {"ETag": f'"{blob.etag}"', "Last-Modified": blob.modified, "x-ms-request-server-encrypted": "true"}
+        )
 
     @staticmethod
     def check_md5(request, content):
@@ -248,20 +243,28 @@ class Storage(Service):
             for at in range(0, content.size, 1 << 20):
                 digest.update(content.read(at, 1 << 20))
             if base64.b64encode(digest.digest()).decode() != wanted:
-                raise Refusal(400, "Md5Mismatch", "The MD5 value specified in the request did not match with the MD5 value"
-                              " calculated by the server.")
+                raise Refusal(
+                    400,
+                    "Md5Mismatch",
+                    "The MD5 value specified in the request did not match with the MD5 value"
+                    " calculated by the server.",
+                )
 
     def put_blob(self, request, target):
         if request.header("x-ms-blob-type") != "BlockBlob":
-            raise Refusal(400, "MissingRequiredHeader" if not request.header("x-ms-blob-type") else "InvalidHeaderValue",
-                          "x-ms-blob-type must be BlockBlob.")
+            raise Refusal(
+                400,
+                "MissingRequiredHeader" if not request.header("x-ms-blob-type") else "InvalidHeaderValue",
+                "x-ms-blob-type must be BlockBlob.",
+            )
         if len(target.blob) > 1024:
             raise Refusal(400, "InvalidUri", "The blob's name is too long.")
         self.container(target)
         content = self.store.spool(request)
         self.check_md5(request, content)
-        return self.commit(request, target, content,
-                           request.header("x-ms-blob-content-type") or request.header("Content-Type"))
+        return self.commit(
+            request, target, content, request.header("x-ms-blob-content-type") or request.header("Content-Type")
+        )
 
     def put_block(self, request, target):
         identifier = request.query.get("blockid", "")
@@ -272,8 +275,11 @@ class Storage(Service):
         if not 0 < len(raw) <= 64:
             raise Refusal(400, "InvalidQueryParameterValue", "blockid is not base64 of at most 64 bytes.")
         if request.size == 0 or request.size > MAX_BLOCK:
-            raise Refusal(400 if not request.size else 413, "InvalidHeaderValue" if not request.size else
-                          "RequestBodyTooLarge", "Content-Length is out of range.")
+            raise Refusal(
+                400 if not request.size else 413,
+                "InvalidHeaderValue" if not request.size else "RequestBodyTooLarge",
+                "Content-Length is out of range.",
+            )
         blocks = self.container(target).blocks.setdefault(target.blob, {})
         if any(len(other) != len(identifier) for other in blocks):
             raise Refusal(400, "InvalidBlobOrBlock", "The specified blob or block content is invalid.")

@@ -32,7 +32,9 @@ class Kds(Service):
         self.chip = chip
 
     def refusal(self, error):
-        return Answer(error.status, {"Content-Type": "text/html"}, f"<html><h1>{error.status} {error.message}</h1></html>")
+        return Answer(
+            error.status, {"Content-Type": "text/html"}, f"<html><h1>{error.status} {error.message}</h1></html>"
+        )
 
     def handle(self, request):
         parts = request.segments()

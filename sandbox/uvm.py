@@ -34,16 +34,29 @@ class Endorser:
         middle = root.issue("Sandbox UVM CA", keys.get("uvm-ca"), ca=True)
         self.leaf = middle.issue("ContainerPlat", keys.get("uvm-leaf"), usages=[EKU])
         self.chain = [pki.der(each.certificate) for each in (self.leaf, middle, root)]
-        self.issuer = (f"did:x509:0:sha256:{jose.b64u(hashlib.sha256(self.chain[2]).digest())}"
-                       f"::eku:{EKU.dotted_string}")
+        self.issuer = (
+            f"did:x509:0:sha256:{jose.b64u(hashlib.sha256(self.chain[2]).digest())}" f"::eku:{EKU.dotted_string}"
+        )
 
     def endorse(self, measurement, svn=104):
-        payload = json.dumps({"x-ms-sevsnpvm-guestsvn": str(svn), "x-ms-sevsnpvm-guestsvn-int": svn,
-                              "x-ms-sevsnpvm-launchmeasurement": measurement.hex()}).encode()
-        protected = cbor.encode({
-            1: PS384, 3: "application/json", 33: self.chain,
-            34: [-16, hashlib.sha256(self.chain[0]).digest()],
-            "iss": self.issuer, "feed": FEED, "signingtime": cbor.Tag(1, int(time.time()))})
+        payload = json.dumps(
+            {
+                "x-ms-sevsnpvm-guestsvn": str(svn),
+                "x-ms-sevsnpvm-guestsvn-int": svn,
+                "x-ms-sevsnpvm-launchmeasurement": measurement.hex(),
+            }
+        ).encode()
+        protected = cbor.encode(
+            {
+                1: PS384,
+                3: "application/json",
+                33: self.chain,
+                34: [-16, hashlib.sha256(self.chain[0]).digest()],
+                "iss": self.issuer,
+                "feed": FEED,
+                "signingtime": cbor.Tag(1, int(time.time())),
+            }
+        )
         signature = self.leaf.key.sign(to_be_signed(protected, payload), PSS, hashes.SHA384())
         return cbor.encode(cbor.Tag(18, [protected, {"timestamp": b"none"}, payload, signature]))
 

@@ -15,8 +15,14 @@ from sandbox.identity import TENANT
 from sandbox.server import Answer, Refusal, Service
 
 API_VERSIONS = ("7.3", "7.4", "7.5", "7.6", "2025-07-01")
-CLOUDS = (("vault.azure.net", "vault"), ("vault.usgovcloudapi.net", "vault"), ("vault.azure.cn", "vault"),
-          ("managedhsm.azure.net", "hsm"), ("managedhsm.usgovcloudapi.net", "hsm"), ("managedhsm.azure.cn", "hsm"))
+CLOUDS = (
+    ("vault.azure.net", "vault"),
+    ("vault.usgovcloudapi.net", "vault"),
+    ("vault.azure.cn", "vault"),
+    ("managedhsm.azure.net", "hsm"),
+    ("managedhsm.usgovcloudapi.net", "hsm"),
+    ("managedhsm.azure.cn", "hsm"),
+)
 MAX_OCT = 64
 FORBIDDEN_TOKEN = "Target environment attestation statement cannot be verified."
 FORBIDDEN_CLAIMS = "Target environment attestation does not meet key release policy requirements."
@@ -42,8 +48,15 @@ class Version:
         self.id = uuid.uuid4().hex
         self.kid = f"{base}/keys/{name}/{self.id}"
         now = int(time.time())
-        self.attributes = {"enabled": True, "created": now, "updated": now, "recoveryLevel": "Recoverable+Purgeable",
-                           "recoverableDays": 90, "exportable": False, **(attributes or {})}
+        self.attributes = {
+            "enabled": True,
+            "created": now,
+            "updated": now,
+            "recoveryLevel": "Recoverable+Purgeable",
+            "recoverableDays": 90,
+            "exportable": False,
+            **(attributes or {}),
+        }
         self.tags, self.release_policy = tags, release_policy
         default = ["sign", "verify"] if isinstance(key, ec.EllipticCurvePrivateKey) else ["wrapKey", "unwrapKey"]
         self.ops = ops or default
@@ -70,8 +83,8 @@ class Vault(Service):
     def __init__(self, directory, attestation, signer, lies, throttle):
         self.directory, self.attestation, self.signer = directory, attestation, signer
         self.lies, self.throttle = lies, throttle
-        self.lock, self.keys = threading.Lock(), {}      # (host, name) → [Version, …], the newest last
-        self.kinds = {}                                  # host:port → kind, for loopback
+        self.lock, self.keys = threading.Lock(), {}  # (host, name) → [Version, …], the newest last
+        self.kinds = {}  # host:port → kind, for loopback
 
     def kind_of(self, request):
         kind, audience = place(request.hostname)
@@ -89,8 +102,11 @@ class Vault(Service):
         challenge = f'Bearer authorization="https://login.microsoftonline.com/{TENANT}", resource="{audiences[0]}"'
         self.directory.check(request.header("Authorization"), audiences, challenge)
         if request.query.get("api-version") not in API_VERSIONS:
-            raise bad("The specified version ({}) is not recognized. Consider using the latest supported version.".format(
-                request.query.get("api-version", "")))
+            raise bad(
+                "The specified version ({}) is not recognized. Consider using the latest supported version.".format(
+                    request.query.get("api-version", "")
+                )
+            )
         parts = request.segments()
         if len(parts) > 1 and parts[0] == "keys" and re.fullmatch(r"[0-9A-Za-z-]{1,127}", parts[1]):
             rest = [part for part in parts[2:] if part]
@@ -103,8 +119,11 @@ class Vault(Service):
                 return Answer(json_body=self.take_in(request, kind, parts[1]).bundle())
             if request.method == "PATCH" and len(rest) <= 1:
                 return self.update(request, parts[1], rest[0] if rest else None)
-        raise Refusal(404 if request.method == "GET" else 405, "NotFound" if request.method == "GET" else
-                      "MethodNotAllowed", "There is nothing here.")
+        raise Refusal(
+            404 if request.method == "GET" else 405,
+            "NotFound" if request.method == "GET" else "MethodNotAllowed",
+            "There is nothing here.",
+        )
 
     def find(self, host, name, version=None):
         with self.lock:
@@ -112,9 +131,13 @@ class Vault(Service):
         for each in reversed(versions):
             if version in (None, each.id):
                 return each
-        raise Refusal(404, "KeyNotFound", f"A key with (name/id) {name}{'/' + version if version else ''} was not found in"
-                      " this key vault. If you recently deleted this key you may be able to recover it using the correct"
-                      " recovery command.")
+        raise Refusal(
+            404,
+            "KeyNotFound",
+            f"A key with (name/id) {name}{'/' + version if version else ''} was not found in"
+            " this key vault. If you recently deleted this key you may be able to recover it using the correct"
+            " recovery command.",
+        )
 
     def add(self, host, version):
         with self.lock:
@@ -138,9 +161,19 @@ class Vault(Service):
         if isinstance(key, bytes) and len(key) > MAX_OCT:
             raise bad("k property of oct key is too large, maximum size is 64")
         self.check_export(request, name, attributes, body.get("release_policy"), hsm)
-        return self.add(request.host, Version(
-            request.base, name, key, hsm=hsm, ops=jwk.get("key_ops"), attributes=attributes, tags=body.get("tags"),
-            release_policy=body.get("release_policy")))
+        return self.add(
+            request.host,
+            Version(
+                request.base,
+                name,
+                key,
+                hsm=hsm,
+                ops=jwk.get("key_ops"),
+                attributes=attributes,
+                tags=body.get("tags"),
+                release_policy=body.get("release_policy"),
+            ),
+        )
 
     def check_export(self, request, name, attributes, release_policy, hsm):
         exportable = attributes.get("exportable", False)
@@ -172,7 +205,10 @@ class Vault(Service):
             if (version.release_policy or {}).get("immutable"):
                 raise bad("AKV.SKR.1020: Immutable Key Release Policy cannot be modified.")
             self.check_policy(wish)
-        if body.get("attributes", {}).get("exportable", version.attributes["exportable"]) != version.attributes["exportable"]:
+        if (
+            body.get("attributes", {}).get("exportable", version.attributes["exportable"])
+            != version.attributes["exportable"]
+        ):
             raise bad("AKV.SKR.1003: The exportable attribute of an existing key cannot be changed.")
         version.attributes.update(body.get("attributes", {}), updated=int(time.time()))
         version.release_policy = wish or version.release_policy
@@ -184,8 +220,13 @@ class Vault(Service):
     def release(self, request, kind, name, version_id):
         wait = self.throttle.wait()
         if wait:
-            raise Refusal(429, "Throttled", "Request was not processed because too many requests were received. Reason:"
-                          " VaultRequestTypeLimitReached", {"Retry-After": str(wait)})
+            raise Refusal(
+                429,
+                "Throttled",
+                "Request was not processed because too many requests were received. Reason:"
+                " VaultRequestTypeLimitReached",
+                {"Retry-After": str(wait)},
+            )
         body = request.json()
         version = self.find(request.host, name, version_id)
         jws = self.released(version, body, kind, request.query["api-version"])
@@ -201,7 +242,9 @@ class Vault(Service):
         if nonce is not None and not isinstance(nonce, str):
             raise bad("Property nonce is not a string.")
         if not version.attributes["enabled"]:
-            raise Refusal(403, "Forbidden", "Operation release is not allowed on a disabled key.", inner="KeyDisabled")
+            raise Refusal(
+                403, "Forbidden", "Operation release is not allowed on a disabled key.", inner="KeyDisabled"
+            )
         if not version.attributes["exportable"] or not version.release_policy:
             raise Refusal(403, "Forbidden", "Operation release is not allowed on a key that is not exportable.")
         claims = self.attested(target)
@@ -231,8 +274,12 @@ class Vault(Service):
         runtime = claims.get("x-ms-runtime")
         keys = runtime.get("keys") if isinstance(runtime, dict) else None
         for jwk in keys if isinstance(keys, list) else ():
-            suitable = (isinstance(jwk, dict) and isinstance(jwk.get("kid"), str) and jwk.get("kty") == "RSA"
-                        and ("encrypt" in (jwk.get("key_ops") or ()) or "enc" in (jwk.get("use"), jwk.get("key_use"))))
+            suitable = (
+                isinstance(jwk, dict)
+                and isinstance(jwk.get("kid"), str)
+                and jwk.get("kty") == "RSA"
+                and ("encrypt" in (jwk.get("key_ops") or ()) or "enc" in (jwk.get("use"), jwk.get("key_use")))
+            )
             if suitable:
                 try:
                     if jose.public_key(jwk).key_size >= 2048:
@@ -258,10 +305,20 @@ class Vault(Service):
             key = uuid.uuid4().bytes + uuid.uuid4().bytes
         exportable = wish.get("exportable", True)
         text = jose.b64u(jose.compact(wish.get("policy", default_policy)))
-        release_policy = {"contentType": "application/json; charset=utf-8", "data": text,
-                          "immutable": bool(wish.get("immutable"))}
+        release_policy = {
+            "contentType": "application/json; charset=utf-8",
+            "data": text,
+            "immutable": bool(wish.get("immutable")),
+        }
         attributes = {"exportable": exportable, "enabled": wish.get("enabled", True)}
-        version = Version(base, wish["name"], key, hsm=wish.get("hsm", True), ops=wish.get("key_ops"),
-                          attributes=attributes, tags=wish.get("tags"),
-                          release_policy=release_policy if exportable else None)
+        version = Version(
+            base,
+            wish["name"],
+            key,
+            hsm=wish.get("hsm", True),
+            ops=wish.get("key_ops"),
+            attributes=attributes,
+            tags=wish.get("tags"),
+            release_policy=release_policy if exportable else None,
+        )
         return self.add(base.split("//")[1], version)

@@ -4,8 +4,10 @@ import base64
 import json
 import os
 import secrets
+import threading
 
 from sandbox import attestation, chip, control, faults, front, identity, pki, release, sidecar, storage, thim, vault
+from sandbox.access import ACCOUNT
 from sandbox.blobs import Store
 from sandbox.server import Listener
 
@@ -26,7 +28,9 @@ class World:
         middle = root.issue("decant sandbox issuing CA", keys.get("issuing"), ca=True)
         self.directory = identity.Directory(keys)
         self.attestation = attestation.Attestation(self.chip, keys, self.lies)
-        self.vault = vault.Vault(self.directory, self.attestation, release.Signer(keys, root, middle), self.lies, self.throttle)
+        self.vault = vault.Vault(
+            self.directory, self.attestation, release.Signer(keys, root, middle), self.lies, self.throttle
+        )
         self.store = Store(os.path.join(self.state, "blobs"))
         self.storage = storage.Storage(self.directory, self.store, self.account_key)
         self.services = self._services()
@@ -43,9 +47,17 @@ class World:
             return file.read()
 
     def _services(self):
-        made = [identity.Imds(self.directory), identity.Entra(self.directory), thim.Thim(self.chip), thim.Kds(self.chip),
-                sidecar.Sidecar(self.chip, self.attestation, self.vault, self.directory), self.attestation, self.vault,
-                self.storage, control.Control(self)]
+        made = [
+            identity.Imds(self.directory),
+            identity.Entra(self.directory),
+            thim.Thim(self.chip),
+            thim.Kds(self.chip),
+            sidecar.Sidecar(self.chip, self.attestation, self.vault, self.directory),
+            self.attestation,
+            self.vault,
+            self.storage,
+            control.Control(self),
+        ]
         return {service.name: service for service in made}
 
     def _listeners(self, root, middle, imds_address):
@@ -71,24 +83,40 @@ class World:
 
     def release_policy(self):
         """What this platform's token has to say: the authorities are the loopback service and two public names."""
-        claims = {"x-ms-attestation-type": "sevsnpvm", "x-ms-compliance-status": "azure-compliant-uvm",
-                  "x-ms-sevsnpvm-hostdata": self.chip.host_data.hex(), "x-ms-sevsnpvm-is-debuggable": "false"}
+        claims = {
+            "x-ms-attestation-type": "sevsnpvm",
+            "x-ms-compliance-status": "azure-compliant-uvm",
+            "x-ms-sevsnpvm-hostdata": self.chip.host_data.hex(),
+            "x-ms-sevsnpvm-is-debuggable": "false",
+        }
         conditions = [{"claim": name, "equals": value} for name, value in claims.items()]
-        authorities = (self.addresses["attestation"], "https://sharedneu.neu.attest.azure.net",
-                       "https://sharedweu.weu.attest.azure.net")
+        authorities = (
+            self.addresses["attestation"],
+            "https://sharedneu.neu.attest.azure.net",
+            "https://sharedweu.weu.attest.azure.net",
+        )
         return {"version": "1.0.0", "anyOf": [{"authority": each, "allOf": conditions} for each in authorities]}
 
     def description(self):
         """sandbox.json."""
         urls = {name: url for name, url in self.addresses.items() if name not in ("front", "imds")}
-        return {**urls, "thim": self.addresses["identity"] + "/metadata/THIM/amd/certification",
-                "storage": f"{self.addresses['storage']}/{storage.ACCOUNT}", "account_key": self.account_key,
-                "front_port": self.listeners["front"].port, "ca_file": self.path("ca.pem"),
-                "device": {"vcek_key": self.path("vcek.pem"), "report_template": self.path("report_template.bin")},
-                "security_context": self.path("security-context-sandbox"),
-                "federated_token_file": self.path("federated-token"), "tenant": identity.TENANT,
-                "client_id": identity.CLIENT_ID, "client_secret": identity.CLIENT_SECRET,
-                "host_data": self.chip.host_data.hex(), "release_policy": self.release_policy(), "pid": os.getpid()}
+        return {
+            **urls,
+            "thim": self.addresses["identity"] + "/metadata/THIM/amd/certification",
+            "storage": f"{self.addresses['storage']}/{ACCOUNT}",
+            "account_key": self.account_key,
+            "front_port": self.listeners["front"].port,
+            "ca_file": self.path("ca.pem"),
+            "device": {"vcek_key": self.path("vcek.pem"), "report_template": self.path("report_template.bin")},
+            "security_context": self.path("security-context-sandbox"),
+            "federated_token_file": self.path("federated-token"),
+            "tenant": identity.TENANT,
+            "client_id": identity.CLIENT_ID,
+            "client_secret": identity.CLIENT_SECRET,
+            "host_data": self.chip.host_data.hex(),
+            "release_policy": self.release_policy(),
+            "pid": os.getpid(),
+        }
 
     def start(self):
         self.chip.write()
@@ -98,8 +126,11 @@ class World:
         pki.write(self.path("sandbox.json"), json.dumps(self.description(), indent=2).encode() + b"\n")
 
     def close(self):
-        for listener in self.listeners.values():
-            listener.shutdown()
+        enders = [threading.Thread(target=listener.shutdown) for listener in self.listeners.values()]
+        for ender in enders:
+            ender.start()
+        for ender, listener in zip(enders, self.listeners.values()):
+            ender.join()
             listener.server_close()
         if os.path.exists(self.path("sandbox.json")):
             os.unlink(self.path("sandbox.json"))

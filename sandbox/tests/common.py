@@ -96,8 +96,12 @@ def evidence(runtime_data, chip=None, **changes):
     if changes.get("cose", True) is not None:
         cose = changes.get("cose") or chip.reference_info()
         inner["Endorsements"] = jose.b64u(jose.compact({"Uvm": [jose.b64u(cose)]}))
-    return {"report": jose.b64u(jose.compact(inner)), "nonce": "123", "initTimeData": {"data": "", "dataType": ""},
-            "runtimeData": {"data": jose.b64u(runtime_data), "dataType": "JSON"}}
+    return {
+        "report": jose.b64u(jose.compact(inner)),
+        "nonce": "123",
+        "initTimeData": {"data": "", "dataType": ""},
+        "runtimeData": {"data": jose.b64u(runtime_data), "dataType": "JSON"},
+    }
 
 
 def attest(body):
@@ -114,8 +118,11 @@ def bearer(audience="https://vault.azure.net"):
 
 
 def storage_headers(**more):
-    return {**bearer("https://storage.azure.com/"), "x-ms-version": "2021-12-02",
-            **{name.replace("_", "-"): value for name, value in more.items()}}
+    return {
+        **bearer("https://storage.azure.com/"),
+        "x-ms-version": "2021-12-02",
+        **{name.replace("_", "-"): value for name, value in more.items()},
+    }
 
 
 def b64(data):

@@ -1,8 +1,10 @@
 """The attestation service: what it accepts, and that it accepts nothing else."""
 
+import base64
 import hashlib
 import json
 import os
+import time
 import unittest
 
 from common import FIXTURES, SandboxTest, attest, call, control, evidence, needs_fixtures, offer
@@ -12,7 +14,7 @@ from sandbox import attestation, jose, pki
 
 
 def flipped(data, at):
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 class Accepts(SandboxTest):
@@ -25,10 +27,17 @@ class Accepts(SandboxTest):
         _, runtime = offer()
         claims = self.claims(evidence(runtime))
         chip = self.world.chip
-        expected = {"iss": self.world.addresses["attestation"], "nonce": "123", "x-ms-attestation-type": "sevsnpvm",
-                    "x-ms-compliance-status": "azure-compliant-uvm", "x-ms-runtime": json.loads(runtime),
-                    "x-ms-sevsnpvm-hostdata": chip.host_data.hex(), "x-ms-sevsnpvm-is-debuggable": False,
-                    "x-ms-sevsnpvm-microcode-svn": 219, "x-ms-sevsnpvm-vmpl": 0}
+        expected = {
+            "iss": self.world.addresses["attestation"],
+            "nonce": "123",
+            "x-ms-attestation-type": "sevsnpvm",
+            "x-ms-compliance-status": "azure-compliant-uvm",
+            "x-ms-runtime": json.loads(runtime),
+            "x-ms-sevsnpvm-hostdata": chip.host_data.hex(),
+            "x-ms-sevsnpvm-is-debuggable": False,
+            "x-ms-sevsnpvm-microcode-svn": 219,
+            "x-ms-sevsnpvm-vmpl": 0,
+        }
         self.assertEqual({name: claims[name] for name in expected}, expected)
         self.assertEqual(claims["exp"] - claims["iat"], 28800)
 
@@ -54,7 +63,7 @@ class Accepts(SandboxTest):
         keys = {key["kid"]: key for key in call("GET", configuration["jwks_uri"]).json["keys"]}
         token = attest(evidence(offer()[1])).json["token"]
         header = jose.read(token)[0]
-        der = __import__("base64").b64decode(keys[header["kid"]]["x5c"][0])
+        der = base64.b64decode(keys[header["kid"]]["x5c"][0])
         public = x509.load_der_x509_certificate(der).public_key()
         jose.verify(token, {header["kid"]: public})
         self.assertEqual(header["jku"], base + "/certs")
@@ -69,11 +78,17 @@ class Refuses(SandboxTest):
     def test_reports(self):
         _, runtime = offer()
         good = self.world.chip.report(hashlib.sha256(runtime).digest())
-        for report, part in ((flipped(good, 200), "signature"), (flipped(good, 700), "signature"),
-                             (flipped(good, 391), "TCB"), (flipped(good, 416), "chip"), (good[:-1], "1184"),
-                             (flipped(good, 52), "algorithm"), (b"\x01" + good[1:], "version"),
-                             (self.world.chip.report(bytes(32)), "report data"),
-                             (self.world.chip.report(hashlib.sha256(runtime).digest() + b"\x01"), "report data")):
+        for report, part in (
+            (flipped(good, 200), "signature"),
+            (flipped(good, 700), "signature"),
+            (flipped(good, 391), "TCB"),
+            (flipped(good, 416), "chip"),
+            (good[:-1], "1184"),
+            (flipped(good, 52), "algorithm"),
+            (b"\x01" + good[1:], "version"),
+            (self.world.chip.report(bytes(32)), "report data"),
+            (self.world.chip.report(hashlib.sha256(runtime).digest() + b"\x01"), "report data"),
+        ):
             self.refused(evidence(runtime, report=report), part)
 
     def test_chains(self):
@@ -84,12 +99,28 @@ class Refuses(SandboxTest):
         fake = pki.with_pss(pki.certificate(ark.subject, key.public_key(), ark.subject, key, ca=True), key)
         fake_ask = pki.with_pss(pki.certificate(ask.subject, key.public_key(), ark.subject, key, ca=True), key)
         own = pki.new_key("p384")
-        forged = pki.with_pss(pki.certificate(vcek.subject, own.public_key(), ask.subject, key,
-                                              extensions=[(e.oid.dotted_string, e.value.value) for e in vcek.extensions
-                                                          if e.oid.dotted_string.startswith("1.3.6.1.4.1.3704")]), key)
-        for chain, part in ((pki.pem(stale, ask, ark), "TCB"), (pki.pem(vcek, ask), "three"), (b"none", "three"),
-                            (pki.pem(ask, vcek, ark), "not verify"), (pki.pem(forged, ask, ark), "not verify"),
-                            (pki.pem(forged, fake_ask, fake), "not trusted")):
+        forged = pki.with_pss(
+            pki.certificate(
+                vcek.subject,
+                own.public_key(),
+                ask.subject,
+                key,
+                extensions=[
+                    (e.oid.dotted_string, e.value.value)
+                    for e in vcek.extensions
+                    if e.oid.dotted_string.startswith("1.3.6.1.4.1.3704")
+                ],
+            ),
+            key,
+        )
+        for chain, part in (
+            (pki.pem(stale, ask, ark), "TCB"),
+            (pki.pem(vcek, ask), "three"),
+            (b"none", "three"),
+            (pki.pem(ask, vcek, ark), "not verify"),
+            (pki.pem(forged, ask, ark), "not verify"),
+            (pki.pem(forged, fake_ask, fake), "not trusted"),
+        ):
             self.refused(evidence(offer()[1], chain=chain), part)
 
     def test_endorsements(self):
@@ -103,10 +134,15 @@ class Refuses(SandboxTest):
 
     def test_bodies(self):
         good = evidence(offer()[1])
-        for changes, part in (({"nonce": 5}, "nonce"), ({"report": "+/+/"}, "base64url"), ({"report": None}, "report"),
-                              ({"report": jose.b64u(b"{")}, "JSON"), ({"runtimeData": None}, "runtimeData"),
-                              ({"runtimeData": {**good["runtimeData"], "dataType": "Text"}}, "dataType"),
-                              ({"initTimeData": {"data": jose.b64u(b"x"), "dataType": "Binary"}}, "host data")):
+        for changes, part in (
+            ({"nonce": 5}, "nonce"),
+            ({"report": "+/+/"}, "base64url"),
+            ({"report": None}, "report"),
+            ({"report": jose.b64u(b"{")}, "JSON"),
+            ({"runtimeData": None}, "runtimeData"),
+            ({"runtimeData": {**good["runtimeData"], "dataType": "Text"}}, "dataType"),
+            ({"initTimeData": {"data": jose.b64u(b"x"), "dataType": "Binary"}}, "host data"),
+        ):
             self.refused({**good, **changes}, part)
 
     def test_requests(self):
@@ -114,10 +150,13 @@ class Refuses(SandboxTest):
         body = json.dumps(evidence(offer()[1])).encode()
         kind = {"Content-Type": "application/json"}
         for method, query, data, headers, status in (
-                ("POST", "", body, kind, 400), ("POST", "?api-version=1999-01-01", body, kind, 400),
-                ("POST", "?api-version=2022-08-01", body, {"Content-Type": "text/plain"}, 415),
-                ("POST", "?api-version=2022-08-01", b"{", kind, 400), ("GET", "?api-version=2022-08-01", None, kind, 405),
-                ("POST", "?api-version=2022-08-01", body, kind, 200)):
+            ("POST", "", body, kind, 400),
+            ("POST", "?api-version=1999-01-01", body, kind, 400),
+            ("POST", "?api-version=2022-08-01", body, {"Content-Type": "text/plain"}, 415),
+            ("POST", "?api-version=2022-08-01", b"{", kind, 400),
+            ("GET", "?api-version=2022-08-01", None, kind, 405),
+            ("POST", "?api-version=2022-08-01", body, kind, 200),
+        ):
             self.assertEqual(call(method, base + query, data, headers).status, status, (method, query, headers))
 
     @needs_fixtures
@@ -137,10 +176,13 @@ class Lies(SandboxTest):
                 claims = jose.verify(token, self.world.attestation.public)
             except ValueError:
                 continue
-            honest = (claims.get("nonce") == "123" and claims.get("exp", 0) > claims.get("iat", 0) > 1.7e9
-                      and claims.get("x-ms-runtime") == json.loads(runtime) and claims["iss"].startswith("http://127"))
-            now = __import__("time").time()
-            self.assertFalse(honest and claims["exp"] > now, what)
+            honest = (
+                claims.get("nonce") == "123"
+                and claims.get("exp", 0) > claims.get("iat", 0) > 1.7e9
+                and claims.get("x-ms-runtime") == json.loads(runtime)
+                and claims["iss"].startswith("http://127")
+            )
+            self.assertFalse(honest and claims["exp"] > time.time(), what)
 
 
 if __name__ == "__main__":

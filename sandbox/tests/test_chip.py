@@ -15,8 +15,11 @@ from sandbox import attestation, cbor, chip, pki, uvm
 
 class Certificates(SandboxTest):
     def test_chain_verifies(self):
-        for below, above in ((self.world.chip.vceks["now"], self.world.chip.ask), (self.world.chip.ask, self.world.chip.ark),
-                             (self.world.chip.ark, self.world.chip.ark)):
+        for below, above in (
+            (self.world.chip.vceks["now"], self.world.chip.ask),
+            (self.world.chip.ask, self.world.chip.ark),
+            (self.world.chip.ark, self.world.chip.ark),
+        ):
             pki.signed_with_pss(below, above)
         with self.assertRaises(InvalidSignature):
             pki.signed_with_pss(self.world.chip.vceks["now"], self.world.chip.ark)
@@ -25,8 +28,12 @@ class Certificates(SandboxTest):
         paths = [self.world.path(name) for name in ("t-vcek.pem", "t-ask.pem", "t-ark.pem")]
         for path, certificate in zip(paths, (self.world.chip.vceks["now"], self.world.chip.ask, self.world.chip.ark)):
             pki.write(path, pki.pem(certificate))
-        done = subprocess.run(["openssl", "verify", "-CAfile", paths[2], "-untrusted", paths[1], paths[0]],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["openssl", "verify", "-CAfile", paths[2], "-untrusted", paths[1], paths[0]],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_large_version_number_has_two_bytes(self):
@@ -97,14 +104,34 @@ class CertificateServices(SandboxTest):
         good = f"{self.world.chip.chip_id.hex()}?blSPL=04&teeSPL=00&snpSPL=24&ucodeSPL=219"
         self.assertEqual(call("GET", url + good).body, pki.der(self.world.chip.vceks["now"]))
         self.assertEqual(call("GET", url + "cert_chain").body, self.world.chip.chain_pem())
-        for wrong, status in ((good.replace("219", "220"), 404), (good.replace("219", "x"), 400), ("ab", 400),
-                              ("0" * 128, 404)):
+        for wrong, status in (
+            (good.replace("219", "220"), 404),
+            (good.replace("219", "x"), 400),
+            ("ab", 400),
+            ("0" * 128, 404),
+        ):
             self.assertEqual(call("GET", url + wrong).status, status, wrong)
 
 
 class Cbor(unittest.TestCase):
     def test_round_trip(self):
-        for value in (0, 23, 24, 255, 256, 65536, 1 << 40, -1, -38, b"", b"x" * 300, "é", [1, [2]], {1: "a", "b": [b""]}, True):
+        for value in (
+            0,
+            23,
+            24,
+            255,
+            256,
+            65536,
+            1 << 40,
+            -1,
+            -38,
+            b"",
+            b"x" * 300,
+            "é",
+            [1, [2]],
+            {1: "a", "b": [b""]},
+            True,
+        ):
             self.assertEqual(cbor.decode(cbor.encode(value)), value)
 
     def test_refuses(self):

@@ -38,7 +38,7 @@ def decrypt(stored, text, private):
     assert cek[:8] == version.encode().ljust(8, b"\0") and len(cek) == 40
     size, plain, nonces = meta["EncryptedRegionInfo"]["DataLength"] + 28, b"", []
     for at in range(0, len(stored), size):
-        region = stored[at:at + size]
+        region = stored[at : at + size]
         nonces.append(region[:12])
         plain += AESGCM(cek[8:]).decrypt(region[:12], region[12:], None)
     assert any(nonces == [rule(index) for index in range(len(nonces))] for rule in owner.NONCES.values())
@@ -49,19 +49,29 @@ class Envelopes(unittest.TestCase):
     def test_round_trips(self):
         own, aes = rsa_key(), bytes(range(32))
         for version, nonce, wrap, private in (
-                ("2.0", "python", "RSA-OAEP", own), ("2.0", "java", "RSA-OAEP-256", own), ("2.0", "net", "A256KW", aes),
-                ("2.1", "java", "RSA", own), ("1.0", "python", "RSA-OAEP", own), ("1.0", "python", "A256KW", aes)):
+            ("2.0", "python", "RSA-OAEP", own),
+            ("2.0", "java", "RSA-OAEP-256", own),
+            ("2.0", "net", "A256KW", aes),
+            ("2.1", "java", "RSA", own),
+            ("1.0", "python", "RSA-OAEP", own),
+            ("1.0", "python", "A256KW", aes),
+        ):
             for size in (0, 1, 15, 16, 99, 100, 101, 1000):
                 plain = os.urandom(size)
                 kek = private if isinstance(private, bytes) else private.public_key()
-                stored, text = owner.encrypt_bytes(plain, kek, KID, version=version, nonce=nonce, algorithm=wrap, region=100)
+                stored, text = owner.encrypt_bytes(
+                    plain, kek, KID, version=version, nonce=nonce, algorithm=wrap, region=100
+                )
                 self.assertEqual(decrypt(stored, text, private), plain, (version, nonce, wrap, size))
                 if version != "1.0":
                     self.assertEqual(len(stored), size + 28 * -(-size // 100))
 
     def test_nonces(self):
-        for name, expected in (("python", "000000000000000000000001"), ("java", "000000000000000100000000"),
-                               ("net", "000000000200000000000000")):
+        for name, expected in (
+            ("python", "000000000000000000000001"),
+            ("java", "000000000000000100000000"),
+            ("net", "000000000200000000000000"),
+        ):
             self.assertEqual(owner.NONCES[name](1).hex(), expected)
 
     def test_swapped_regions_are_seen(self):
@@ -83,8 +93,10 @@ class Envelopes(unittest.TestCase):
         own = json.loads(text)
         self.assertEqual(list(own), list(genuine))
         for name, value in genuine.items():
-            self.assertEqual(list(own[name]) if isinstance(value, dict) else own[name],
-                             list(value) if isinstance(value, dict) else value)
+            self.assertEqual(
+                list(own[name]) if isinstance(value, dict) else own[name],
+                list(value) if isinstance(value, dict) else value,
+            )
 
     @needs_fixtures
     def test_reader_of_these_tests_reads_the_sdks_blobs(self):
@@ -100,7 +112,9 @@ class Envelopes(unittest.TestCase):
 
 class Commands(SandboxTest):
     def run_owner(self, *arguments):
-        return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False, cwd="/")
+        return subprocess.run(
+            [sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False, cwd="/"
+        )
 
     def test_encrypt_and_upload(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -117,14 +131,27 @@ class Commands(SandboxTest):
             control("container", name="owned")
             url = self.world.description()["storage"] + "/owned"
             sas = control("sas", container="owned", permissions="rcw")["sas"]
-            done = self.run_owner("upload", "--url", url, "--sas", sas, "--kek-pem", kek, "--kid", made["kid"],
-                                  os.path.join(folder, "in"), "train/")
+            done = self.run_owner(
+                "upload",
+                "--url",
+                url,
+                "--sas",
+                sas,
+                "--kek-pem",
+                kek,
+                "--kid",
+                made["kid"],
+                os.path.join(folder, "in"),
+                "train/",
+            )
             self.assertEqual(done.returncode, 0, done.stderr)
             private = owner.serialization.load_pem_private_key(made["private_pem"].encode(), None)
             for name, data in files.items():
                 reply = call("GET", f"{url}/{owner.quote('train/' + name)}?{sas}")
                 self.assertEqual(decrypt(reply.body, reply.headers["x-ms-meta-encryptiondata"], private), data)
-            done = self.run_owner("upload", "--url", url, "--kek-pem", kek, "--kid", made["kid"], os.path.join(folder, "in"))
+            done = self.run_owner(
+                "upload", "--url", url, "--kek-pem", kek, "--kid", made["kid"], os.path.join(folder, "in")
+            )
             self.assertEqual(done.returncode, 1)
             self.assertIn("401", done.stderr)
 

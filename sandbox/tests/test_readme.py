@@ -15,7 +15,9 @@ class Examples(SandboxTest):
         with open(os.path.join(FOLDER, "README.md"), encoding="utf-8") as file:
             blocks = re.findall(r"```sh\n(.*?)```", file.read(), re.S)
         script = "set -eu\n" + "\n".join(blocks).replace("/tmp/sandbox", self.world.state)
-        done = subprocess.run(["bash", "-c", script], cwd=os.path.dirname(FOLDER), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=os.path.dirname(FOLDER), capture_output=True, text=True, check=False
+        )
         self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
         self.assertIn("train/greeting.txt", done.stdout)
         self.assertIn("encryptiondata", done.stdout)

@@ -8,7 +8,7 @@ import unittest
 from common import SandboxTest, attest, b64, bearer, call, control, evidence, offer, rsa_key, token
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from sandbox import jose, pki, release
 
@@ -25,9 +25,11 @@ def opened(reply):
     """(header, claims) of a release whose signature and chain were checked."""
     header, claims, signed, signature = jose.read(reply.json["value"])
     chain = [x509.load_der_x509_certificate(base64.b64decode(each)) for each in header["x5c"]]
-    chain[0].public_key().verify(signature, signed, padding.PKCS1v15(), __import__("cryptography").hazmat.primitives.hashes.SHA256())
+    chain[0].public_key().verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
     for below, above in zip(chain, chain[1:]):
-        above.public_key().verify(below.signature, below.tbs_certificate_bytes, padding.PKCS1v15(), below.signature_hash_algorithm)
+        above.public_key().verify(
+            below.signature, below.tbs_certificate_bytes, padding.PKCS1v15(), below.signature_hash_algorithm
+        )
     return header, claims, chain
 
 
@@ -38,10 +40,12 @@ def key_of(claims, own):
 
 class Release(SandboxTest):
     def test_all_kinds_and_wraps(self):
-        for wish, enc, expected in (({"kty": "RSA"}, "CKM_RSA_AES_KEY_WRAP", "RSA-HSM"),
-                                    ({"kty": "RSA", "size": 3072}, "RSA_AES_KEY_WRAP_256", "RSA-HSM"),
-                                    ({"kty": "EC"}, "RSA_AES_KEY_WRAP_384", "EC-HSM"),
-                                    ({"kty": "oct"}, "RSA_AES_KEY_WRAP_256", "oct-HSM")):
+        for wish, enc, expected in (
+            ({"kty": "RSA"}, "CKM_RSA_AES_KEY_WRAP", "RSA-HSM"),
+            ({"kty": "RSA", "size": 3072}, "RSA_AES_KEY_WRAP_256", "RSA-HSM"),
+            ({"kty": "EC"}, "RSA_AES_KEY_WRAP_384", "EC-HSM"),
+            ({"kty": "oct"}, "RSA_AES_KEY_WRAP_256", "oct-HSM"),
+        ):
             made = control("key", name="kek-" + expected, **wish)
             _, claims, _ = opened(ask_release(made["kid"], enc=enc))
             self.assertEqual(claims["request"], {"api-version": "7.4", "enc": enc, "kid": made["kid"], "nonce": "n1"})
@@ -50,7 +54,9 @@ class Release(SandboxTest):
             if "raw_base64" in made:
                 self.assertEqual(raw, base64.b64decode(made["raw_base64"]))
             else:
-                self.assertEqual(pki.key_pem(serialization.load_der_private_key(raw, None)).decode(), made["private_pem"])
+                self.assertEqual(
+                    pki.key_pem(serialization.load_der_private_key(raw, None)).decode(), made["private_pem"]
+                )
 
     def test_default_wrap_and_no_nonce(self):
         _, claims, _ = opened(ask_release(control("key", name="plain")["kid"], nonce=None))
@@ -69,7 +75,11 @@ class Release(SandboxTest):
     def test_versions(self):
         first, second = (control("key", name="twice") for _ in range(2))
         self.assertNotEqual(first["kid"], second["kid"])
-        for kid, expected in ((first["kid"], first), (first["versionless"], second), (first["versionless"] + "/", second)):
+        for kid, expected in (
+            (first["kid"], first),
+            (first["versionless"], second),
+            (first["versionless"] + "/", second),
+        ):
             _, claims, _ = opened(ask_release(kid))
             self.assertEqual(claims["request"]["kid"], expected["kid"])
 
@@ -82,15 +92,29 @@ class Release(SandboxTest):
         made = control("key", name="refusals")
         off = control("key", name="disabled", enabled=False)["kid"]
         kept = control("key", name="kept", exportable=False)["kid"]
-        other = {"version": "1.0.0", "anyOf": [{"authority": self.world.addresses["attestation"], "allOf": [
-            {"claim": "x-ms-sevsnpvm-hostdata", "equals": "00"}]}]}
+        other = {
+            "version": "1.0.0",
+            "anyOf": [
+                {
+                    "authority": self.world.addresses["attestation"],
+                    "allOf": [{"claim": "x-ms-sevsnpvm-hostdata", "equals": "00"}],
+                }
+            ],
+        }
         strict = control("key", name="strict", policy=other)["kid"]
         for kid, changes, status, code in (
-                (made["kid"], {"target": None}, 400, "BadParameter"), (made["kid"], {"target": "a.b.c"}, 403, "Forbidden"),
-                (made["kid"], {"enc": "RSA_AES_KEY_WRAP_512"}, 400, "BadParameter"), (made["kid"], {"nonce": 5}, 400, "BadParameter"),
-                (made["kid"], {"query": "api-version=1.0"}, 400, "BadParameter"), (made["kid"], {"query": ""}, 400, "BadParameter"),
-                (made["versionless"] + "/" + "0" * 32, {}, 404, "KeyNotFound"), (made["versionless"] + "x", {}, 404, "KeyNotFound"),
-                (off, {}, 403, "Forbidden"), (kept, {}, 403, "Forbidden"), (strict, {}, 403, "Forbidden")):
+            (made["kid"], {"target": None}, 400, "BadParameter"),
+            (made["kid"], {"target": "a.b.c"}, 403, "Forbidden"),
+            (made["kid"], {"enc": "RSA_AES_KEY_WRAP_512"}, 400, "BadParameter"),
+            (made["kid"], {"nonce": 5}, 400, "BadParameter"),
+            (made["kid"], {"query": "api-version=1.0"}, 400, "BadParameter"),
+            (made["kid"], {"query": ""}, 400, "BadParameter"),
+            (made["versionless"] + "/" + "0" * 32, {}, 404, "KeyNotFound"),
+            (made["versionless"] + "x", {}, 404, "KeyNotFound"),
+            (off, {}, 403, "Forbidden"),
+            (kept, {}, 403, "Forbidden"),
+            (strict, {}, 403, "Forbidden"),
+        ):
             reply = ask_release(kid, **changes)
             self.assertEqual((reply.status, reply.error["code"]), (status, code), (kid, changes))
 
@@ -114,9 +138,14 @@ class Release(SandboxTest):
 
     def test_bearer(self):
         made = control("key", name="bearer")["kid"]
-        for headers in ({}, {"Authorization": "Bearer x"}, bearer("https://managedhsm.azure.net"),
-                        bearer("https://storage.azure.com/"), {"Authorization": "Basic x"},
-                        {"Authorization": "Bearer " + self.world.directory.token("https://vault.azure.net", -10)}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer x"},
+            bearer("https://managedhsm.azure.net"),
+            bearer("https://storage.azure.com/"),
+            {"Authorization": "Basic x"},
+            {"Authorization": "Bearer " + self.world.directory.token("https://vault.azure.net", -10)},
+        ):
             reply = ask_release(made, headers=headers)
             self.assertEqual(reply.status, 401)
             self.assertIn('resource="https://vault.azure.net"', reply.headers["WWW-Authenticate"])
@@ -149,9 +178,16 @@ class Release(SandboxTest):
         assert len(chain) == 3 and header["alg"] == "RS256"
         leaf = chain[0].extensions
         assert chain[0].not_valid_after.timestamp() > time.time()
-        assert "localhost" in leaf.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        assert "localhost" in leaf.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
         assert pki.SERVER_AUTH in leaf.get_extension_for_class(x509.ExtendedKeyUsage).value
-        assert claims["request"] == {"api-version": "7.4", "enc": "RSA_AES_KEY_WRAP_256", "kid": made["kid"], "nonce": "n1"}
+        assert claims["request"] == {
+            "api-version": "7.4",
+            "enc": "RSA_AES_KEY_WRAP_256",
+            "kid": made["kid"],
+            "nonce": "n1",
+        }
         assert key["key"]["kid"] == made["kid"] and key["key"]["kty"] == "RSA-HSM" and key["attributes"]["enabled"]
         assert jose.read_json(key["key"]["key_hsm"])["header"]["enc"] == "RSA_AES_KEY_WRAP_256"
         private = serialization.load_der_private_key(key_of(claims, rsa_key()), None)
@@ -160,24 +196,38 @@ class Release(SandboxTest):
 
 class Import(SandboxTest):
     def put(self, name, jwk, attributes=None, policy=True, host="vault", audience="https://vault.azure.net", **more):
-        body = {"key": jwk, "Hsm": True, "attributes": {"exportable": True} if attributes is None else attributes, **more}
+        body = {
+            "key": jwk,
+            "Hsm": True,
+            "attributes": {"exportable": True} if attributes is None else attributes,
+            **more,
+        }
         if policy:
-            body["release_policy"] = {"data": jose.b64u(jose.compact(self.world.release_policy()))} if policy is True else policy
+            body["release_policy"] = (
+                {"data": jose.b64u(jose.compact(self.world.release_policy()))} if policy is True else policy
+            )
         return call("PUT", f"{self.world.addresses[host]}/keys/{name}?{V}", body, bearer(audience))
 
     def test_import_get_release(self):
         reply = self.put("imported", jose.private_jwk(rsa_key(1)))
         self.assertEqual(reply.status, 200, reply.body)
         kid = reply.json["key"]["kid"]
-        self.assertEqual(call("GET", kid + "?" + V, headers=bearer()).json["key"]["n"], jose.public_jwk(rsa_key(1))["n"])
+        self.assertEqual(
+            call("GET", kid + "?" + V, headers=bearer()).json["key"]["n"], jose.public_jwk(rsa_key(1))["n"]
+        )
         raw = key_of(opened(ask_release(kid))[1], rsa_key())
-        self.assertEqual(serialization.load_der_private_key(raw, None).private_numbers(), rsa_key(1).private_numbers())
+        self.assertEqual(
+            serialization.load_der_private_key(raw, None).private_numbers(), rsa_key(1).private_numbers()
+        )
 
     def test_rules(self):
         jwk = jose.private_jwk(rsa_key(1))
         for name, arguments, part in (
-                ("r1", {"policy": None}, "AKV.SKR.1004"), ("r2", {"attributes": {}}, "AKV.SKR.1005"),
-                ("r3", {"Hsm": False}, "AKV.SKR.1006"), ("r4", {"policy": {"data": "!"}}, "release policy")):
+            ("r1", {"policy": None}, "AKV.SKR.1004"),
+            ("r2", {"attributes": {}}, "AKV.SKR.1005"),
+            ("r3", {"Hsm": False}, "AKV.SKR.1006"),
+            ("r4", {"policy": {"data": "!"}}, "release policy"),
+        ):
             reply = self.put(name, jwk, **arguments)
             self.assertEqual((reply.status, reply.error["code"]), (400, "BadParameter"), name)
             self.assertIn(part, reply.error["message"])
@@ -196,12 +246,17 @@ class Import(SandboxTest):
     def test_update(self):
         made = control("key", name="updated", immutable=True)
         policy = {"data": jose.b64u(jose.compact(self.world.release_policy()))}
-        for kid, body, part in ((made["kid"], {"release_policy": policy}, "1016"),
-                                (made["versionless"], {"release_policy": policy}, "1020"),
-                                (made["kid"], {"attributes": {"exportable": False}}, "1003")):
+        for kid, body, part in (
+            (made["kid"], {"release_policy": policy}, "1016"),
+            (made["versionless"], {"release_policy": policy}, "1020"),
+            (made["kid"], {"attributes": {"exportable": False}}, "1003"),
+        ):
             self.assertIn(part, call("PATCH", f"{kid}?{V}", body, bearer()).error["message"])
-        self.assertFalse(call("PATCH", f"{made['kid']}?{V}", {"attributes": {"enabled": False}},
-                              bearer()).json["attributes"]["enabled"])
+        self.assertFalse(
+            call("PATCH", f"{made['kid']}?{V}", {"attributes": {"enabled": False}}, bearer()).json["attributes"][
+                "enabled"
+            ]
+        )
 
 
 class Sidecar(SandboxTest):
@@ -216,7 +271,11 @@ class Sidecar(SandboxTest):
         self.assertEqual(len(self.ask("/attest/raw", runtime_data=b64(runtime)).json["report"]), 2368)
         both = self.ask("/attest/combined", runtime_data=b64(runtime)).json
         decoded = {name: base64.b64decode(both[name]) for name in ("evidence", "endorsements", "uvm_endorsements")}
-        reply = attest(evidence(runtime, report=decoded["evidence"], chain=decoded["endorsements"], cose=decoded["uvm_endorsements"]))
+        reply = attest(
+            evidence(
+                runtime, report=decoded["evidence"], chain=decoded["endorsements"], cose=decoded["uvm_endorsements"]
+            )
+        )
         self.assertEqual(reply.status, 200)
         self.assertEqual(self.ask("/attest/combined").status, 400)
         self.assertEqual(self.ask("/attest/combined", runtime_data="***").status, 400)
@@ -229,7 +288,11 @@ class Sidecar(SandboxTest):
         wish = {"maa_endpoint": host, "akv_endpoint": made["kid"].split("/")[2]}
         jwk = json.loads(self.ask("/key/release", kid="skr", **wish).json["key"])
         self.assertEqual(pki.key_pem(jose.private_key(jwk)).decode(), made["private_pem"])
-        for changes in ({"kid": "absent"}, {"kid": "skr", "access_token": "x"}, {"kid": "skr", "maa_endpoint": "evil.example"}):
+        for changes in (
+            {"kid": "absent"},
+            {"kid": "skr", "access_token": "x"},
+            {"kid": "skr", "maa_endpoint": "evil.example"},
+        ):
             reply = self.ask("/key/release", **{**wish, **changes})
             self.assertEqual(reply.status, 403, changes)
             self.assertIsInstance(reply.error, str)
