@@ -73,6 +73,8 @@ static bool parse_address(struct span host, int family, void *out)
  * 0x7f.1). */
 static bool looks_numeric(struct span host)
 {
+    if (host.size > 0 && host.data[host.size - 1] == '.')
+        host.size--;
     size_t last = host.size;
     while (last > 0 && host.data[last - 1] != '.')
         last--;
