@@ -118,6 +118,7 @@ enum status error_sentence(const char *command, const struct error *shown, struc
                            struct error *e)
 {
     const char *separator = " (", *end = "";
+    size_t before = out->size;
     TRY(buf_addf(out, e, "decant %s: %s", command, shown->text));
     if (shown->service_code[0] != '\0') {
         TRY(buf_addf(out, e, "%scode %s", separator, shown->service_code));
@@ -129,6 +130,7 @@ enum status error_sentence(const char *command, const struct error *shown, struc
         end = ")";
     }
     TRY(buf_addf(out, e, "%s.", end));
+    make_printable((char *)out->data + before); /* COMMAND may be any word of the command line */
     if (shown->remedy[0] == '\0')
         return OK;
     char first = shown->remedy[0];
