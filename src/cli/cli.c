@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,15 +31,37 @@ static enum status load_job(const struct cli_options *options, struct job *job, 
     return OK;
 }
 
+/* From --shard, or as a Kubernetes Indexed Job says it: limits.shards and JOB_COMPLETION_INDEX. */
+static enum status choose_shard(const struct job *job, const struct cli_options *options,
+                                struct run_options *out, struct error *e)
+{
+    out->shard = options->shard;
+    out->shards = options->shards;
+    if (options->shards > 0 || job->limits.shards == 0)
+        return OK;
+    const char *index = getenv("JOB_COMPLETION_INDEX");
+    char *end = NULL;
+    unsigned long shard = index != NULL ? strtoul(index, &end, 10) : 0;
+    if (index == NULL || index[0] < '0' || index[0] > '9' || *end != '\0' ||
+        shard >= job->limits.shards)
+        return fail(e, E_USAGE, "limits.shards is %llu, but JOB_COMPLETION_INDEX is %s",
+                    (unsigned long long)job->limits.shards, index != NULL ? index : "not set");
+    out->shard = (uint32_t)shard;
+    out->shards = (uint32_t)job->limits.shards;
+    return OK;
+}
+
 static enum status run_shown(const struct job *job, const struct cli_options *options,
                              struct run_summary *summary, struct error *e)
 {
     struct run_progress progress = {0};
+    struct run_options run_options = {.dry_run = options->dry_run};
+    TRY(choose_shard(job, options, &run_options, e));
     AUTO(progress_stop) struct progress_display *display = NULL;
     bool terminal = isatty(STDERR_FILENO) && options->log_format == LOG_TEXT;
     if (!options->no_progress || !terminal)
         TRY(progress_start(&progress, terminal, &display, e));
-    return job_run(job, &(struct run_options){.dry_run = options->dry_run}, &progress, summary, e);
+    return job_run(job, &run_options, &progress, summary, e);
 }
 
 static enum status command_run(const struct cli_options *options, struct error *e)

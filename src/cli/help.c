@@ -37,6 +37,8 @@ const char help_run_text[] =
     "\n"
     "How it runs:\n"
     "      --dry-run         everything up to the first write\n"
+    "      --shard I/N       only part I (from 0) of N, balanced by size; or limits.shards in\n"
+    "                        the job and JOB_COMPLETION_INDEX in the environment\n"
     "      --timeout SECONDS for the whole run (limits.timeout_s; 0: none)\n"
     "      --report FILE     the summary as JSON, on failure the error\n"
     "      --no-progress     no progress line on a terminal\n"

@@ -14,6 +14,7 @@ struct cli_options {
     bool no_progress, dry_run, help;
     bool has_timeout;
     uint64_t timeout_s;
+    uint32_t shard, shards; /* shards 0: not given */
 };
 
 /* Everything behind the command's name. E_USAGE. */

@@ -19,6 +19,7 @@ enum option_id {
     OPT_NO_PROGRESS,
     OPT_TIMEOUT,
     OPT_DRY_RUN,
+    OPT_SHARD,
 };
 
 static const struct option long_options[] = {
@@ -33,6 +34,7 @@ static const struct option long_options[] = {
     {"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"shard", required_argument, NULL, OPT_SHARD},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -57,6 +59,21 @@ static enum status parse_timeout(const char *value, struct cli_options *options,
         return fail(e, E_USAGE, "--timeout wants a number of seconds, not \"%s\"", value);
     options->has_timeout = true;
     options->timeout_s = seconds;
+    return OK;
+}
+
+/* I/N, I from 0: as JOB_COMPLETION_INDEX counts. */
+static enum status parse_shard(const char *value, struct cli_options *options, struct error *e)
+{
+    char *slash, *end;
+    unsigned long shard = strtoul(value, &slash, 10);
+    unsigned long shards = *slash == '/' ? strtoul(slash + 1, &end, 10) : 0;
+    bool digits = value[0] >= '0' && value[0] <= '9' && *slash == '/' && slash[1] >= '0' &&
+                  slash[1] <= '9' && *end == '\0';
+    if (!digits || shard >= shards || shards > 100000)
+        return fail(e, E_USAGE, "--shard wants I/N with I from 0 to N-1, not \"%s\"", value);
+    options->shard = (uint32_t)shard;
+    options->shards = (uint32_t)shards;
     return OK;
 }
 
@@ -106,6 +123,8 @@ static enum status parse_option(int id, const char *value, struct cli_options *o
         return OK;
     case OPT_TIMEOUT:
         return parse_timeout(value, options, e);
+    case OPT_SHARD:
+        return parse_shard(value, options, e);
     default:
         return parse_log_option(id, value, options, e);
     }

@@ -95,8 +95,9 @@ struct job {
         const char *ca_file, *proxy;
     } network;
     struct {
-        uint64_t parallel, memory_mib, timeout_s,
-            max_plaintext_mib; /* 0 = no limit for the last two */
+        uint64_t parallel, memory_mib;
+        uint64_t timeout_s, max_plaintext_mib; /* 0: no limit */
+        uint64_t shards;                       /* 0: not spread */
     } limits;
     const char *schema; /* "$schema", for editors */
     struct cJSON *tree;

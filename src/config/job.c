@@ -35,7 +35,8 @@ static const struct choice decompress_choices[] = {{"gzip", true}, {NULL, 0}};
 
 static const struct range size_range = {0, 1ULL << 48}, parallel_range = {1, 256},
                           memory_range = {16, 1 << 20}, time_range = {0, 10 * 365 * 86400},
-                          plaintext_range = {0, 1ULL << 40}, id_range = {0, UINT32_MAX - 1};
+                          plaintext_range = {0, 1ULL << 40}, id_range = {0, UINT32_MAX - 1},
+                          shards_range = {1, 100000};
 
 #define FIELDS(members_, type)                                                                     \
     {                                                                                              \
@@ -157,6 +158,7 @@ static const struct member limits_members[] = {
     MEMBER(struct job, limits.timeout_s, "timeout_s", read_number, .more = &time_range),
     MEMBER(struct job, limits.max_plaintext_mib, "max_plaintext_mib", read_number,
            .more = &plaintext_range),
+    MEMBER(struct job, limits.shards, "shards", read_number, .more = &shards_range),
 };
 static const struct fields attestation_fields = FIELDS(attestation_members, struct job),
                            identity_fields = FIELDS(identity_members, struct job),

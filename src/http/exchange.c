@@ -103,6 +103,8 @@ enum status http_call(struct http_session *session, const struct http_request *r
         bool answered = status == OK;
         if (answered)
             (void)http_refusal(request, reply, E_NETWORK, e);
+        if (answered && reply->status == 429)
+            retry.min_total_ms = request->patience_ms;
         bool again = http_again(session, &retry, e);
         if (answered && !again && e->status != E_INTERRUPTED)
             return OK; /* the last answer: the caller judges it */

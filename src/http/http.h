@@ -54,10 +54,11 @@ struct http_request {
     struct span body; /* POST and PUT */
     size_t max_reply; /* bytes of body; more is E_NETWORK; 0: 64 KiB */
     int64_t
-        timeout_ms;  /* of one try; 0: 60 s (a feed: no limit but a stall of 30 s below 1 KiB/s) */
-    bool retry;      /* idempotent: try again after transport failures, 408, 429 and 5xx */
-    bool direct;     /* never through a proxy: metadata services on this host */
-    bool plain_http; /* http to any host: the answer proves itself (THIM) */
+        timeout_ms; /* of one try; 0: 60 s (a feed: no limit but a stall of 30 s below 1 KiB/s) */
+    int64_t patience_ms; /* with RETRY: go on at least this long while the answer is 429 */
+    bool retry;          /* idempotent: try again after transport failures, 408, 429 and 5xx */
+    bool direct;         /* never through a proxy: metadata services on this host */
+    bool plain_http;     /* http to any host: the answer proves itself (THIM) */
 };
 
 struct http_reply {

@@ -22,7 +22,7 @@ enum {
 static const char init_advice[] =
     "managed identities work in Azure's VMs and in ordinary ACI containers, never in ACI init containers: there use "
     "identity.type workload, client_secret or token, or run decant as an ordinary container and let the application "
-    "start by `decant wait`";
+    "wait for .decant/ready.json";
 
 static enum status url_write(const struct identity *identity, const char *audience, struct buf *out,
                              struct error *e)

@@ -17,6 +17,7 @@ struct run {
     struct run_summary *summary; /* written by one thread at a time: see each part */
     struct http *http;
     struct identity *identity;
+    struct token_source tokens; /* of the identity */
     struct volume *volume;
     struct keyring *keyring;
     struct plan *plan;
@@ -27,6 +28,8 @@ struct run {
 
 struct keyring;
 
+/* The ids of JOB's keys, before anything is asked of anybody. E_USAGE. */
+enum status keyring_check(const struct job *job, struct error *e);
 /* Starts the attestation on a thread of its own, if any key is to be released with it. */
 enum status keyring_open(struct run *run, struct keyring **out, struct error *e);
 void keyring_close(struct keyring **keyring);
@@ -38,12 +41,41 @@ enum status keyring_find(struct keyring *keyring, const char *kid, const struct 
 enum status keyring_named(struct keyring *keyring, const char *kid, const struct kek **out,
                           struct error *e);
 
+/* ---- input: one of the job's inputs ---- */
+
+struct manifest;
+
+struct input {
+    const struct config_input *config;
+    struct storage_location location;
+    struct storage *storage;
+    struct manifest *manifest; /* NULL: none */
+};
+
+/* Asks for the manifest if there is one. INPUT is zeroed; input_close whatever this returns. */
+enum status input_open(struct run *run, const struct config_input *config, struct input *input,
+                       struct error *e);
+void input_close(struct input *input);
+/* The blob's name behind the prefix; for a listed blob. */
+const char *input_rest_of(const struct input *input, const struct blob *blob);
+bool input_wants(const struct input *input, const struct blob *blob); /* does "match" fit? */
+/* BLOB's name on the volume, checked; the caller frees it. E_NAME. */
+enum status input_name(const struct input *input, const struct blob *blob, char **out,
+                       struct error *e);
+/* URL of the blob without its query, for messages and ready.json. */
+enum status input_blob_url(const struct input *input, const struct blob *blob, struct buf *out,
+                           struct error *e);
+/* The three checks against the manifest, if there is one; E_MISMATCH. A listed blob must be in it
+ * (one thread at a time); what was decrypted must be what is pinned (any thread); at the end
+ * nothing may be missing. */
+enum status input_check_listed(struct input *input, const struct blob *blob, struct error *e);
+enum status input_check_pin(const struct input *input, const struct blob *blob, uint64_t plain_size,
+                            const char *key_sha256, struct output_file *file, struct error *e);
+enum status input_check_complete(const struct input *input, struct error *e);
+
 /* ---- plan: the job's inputs as a stream of blobs, a page at a time ---- */
 
-struct input;
-
 struct plan_item {
-    const struct config_input *config;
     struct input *input;
     struct blob blob;
     bool has_properties; /* false for a single blob: ask for them before use */
@@ -52,24 +84,31 @@ struct plan_item {
 
 void plan_item_free(struct plan_item *item);
 
+/* The URLs of JOB's inputs, before anything is asked of anybody. E_USAGE. */
+enum status plan_check(const struct job *job, struct error *e);
 enum status plan_open(struct run *run, struct plan **out, struct error *e);
 void plan_close(struct plan **plan);
 /* The next blob; *FOUND is false behind the last. Thread-safe. */
 enum status plan_next(struct plan *plan, struct http_session *session, struct plan_item *item,
                       bool *found, struct error *e);
-struct storage *input_storage(struct input *input);
-/* URL of the blob without its query, for messages and ready.json. */
-enum status input_blob_url(struct input *input, const struct blob *blob, struct buf *out,
-                           struct error *e);
-/* A blob is on its way to the volume: compare it with the manifest's line. E_MISMATCH. */
-enum status plan_check_pin(struct plan *plan, const struct plan_item *item, uint64_t plain_size,
-                           const char *key_sha256, struct output_file *file, struct error *e);
 /* At the end: nothing that a manifest names is missing. E_MISMATCH. */
 enum status plan_check_complete(struct plan *plan, struct error *e);
 
-/* ---- manifest: a pinned list of names, sizes and pins ---- */
+/* ---- shard: whose is which blob ---- */
 
-struct manifest;
+struct shard_list;
+
+enum status shard_list_new(struct shard_list **out, struct error *e);
+void shard_list_free(struct shard_list **list);
+/* Every blob of the data set, in the listing's order. */
+enum status shard_add(struct shard_list *list, const char *name, uint64_t size, struct error *e);
+/* MINE: 0 … SHARDS - 1. Balanced by size, the same in every run over the same list. */
+enum status shard_assign(struct shard_list *list, uint32_t mine, uint32_t shards, struct error *e);
+/* Is the I-th blob ours? E_NETWORK if it is not the one that was added as the I-th. */
+enum status shard_check(const struct shard_list *list, size_t i, const char *name, uint64_t size,
+                        bool *mine, struct error *e);
+
+/* ---- manifest: a pinned list of names, sizes and pins ---- */
 
 struct manifest_line {
     const char *name, *sha256, *key_sha256; /* pins are lower-case hex or NULL */

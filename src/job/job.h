@@ -26,7 +26,8 @@ struct run_summary {
 };
 
 struct run_options {
-    bool dry_run; /* everything up to the first write */
+    bool dry_run;           /* everything up to the first write */
+    uint32_t shard, shards; /* this run takes part SHARD (from 0) of SHARDS; 0 and 1 are one: all */
 };
 
 /* decant run. Publishes all or nothing. The job's text and PROGRESS must outlive the call. */

@@ -106,6 +106,15 @@ static enum status log_in_ahead(void *context, struct error *e)
     return log_in(keyring, keyring->first_vault_kid, &bearer, e);
 }
 
+enum status keyring_check(const struct job *job, struct error *e)
+{
+    struct key_id id;
+    for (size_t i = 0; i < job->n_keys; i++)
+        if (job->keys[i].file == NULL && key_id_parse(job->keys[i].kid, &id, e) != OK)
+            return wrap(e, "keys[%zu]", i);
+    return OK;
+}
+
 enum status keyring_open(struct run *run, struct keyring **out, struct error *e)
 {
     AUTO(keyring_close) struct keyring *keyring = memory_array(1, sizeof(*keyring));
@@ -115,8 +124,6 @@ enum status keyring_open(struct run *run, struct keyring **out, struct error *e)
     (void)pthread_mutex_init(&keyring->mutex, NULL);
     keyring->first_vault_kid = first_vault_kid(run->job);
     if (keyring->first_vault_kid != NULL) {
-        struct key_id id;
-        TRY(key_id_parse(keyring->first_vault_kid, &id, e));
         TRY(task_start(&keyring->attestation, attest, keyring, e));
         TRY(task_start(&keyring->vault_login, log_in_ahead, keyring, e));
     }
@@ -180,12 +187,25 @@ static enum status ask_sidecar(struct keyring *keyring, const char *asked, struc
     return key_from_sidecar(session, &request, kek, e);
 }
 
+/* A vault lets ten releases through in ten seconds (Key Vault's service limits, HSM keys): when
+ * many shards start together, those beyond ten come one second after the other on average, instead
+ * of all at once and again. */
+static enum status spread_out(const struct run *run, struct error *e)
+{
+    uint32_t random, beyond = run->options->shards > 10 ? run->options->shards - 10 : 0;
+    if (beyond == 0)
+        return OK;
+    TRY(random_bytes((uint8_t *)&random, sizeof(random), e));
+    return stop_sleep_ms(random % (1000 * (beyond < 60 ? beyond : 60)), e);
+}
+
 static enum status fetch_key(struct keyring *keyring, const struct config_key *config,
                              const char *asked, struct kek *kek, struct error *e)
 {
     if (config->file == NULL) {
         TRY(task_join(&keyring->attestation, e));
         TRY(task_join(&keyring->vault_login, e));
+        TRY(spread_out(keyring->run, e));
     }
     int64_t start = clock_ms();
     const char *source = config->file != NULL ? "file" : config->from_sidecar ? "sidecar" : "vault";

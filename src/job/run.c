@@ -45,7 +45,9 @@ static enum status open_identity(struct run *run, struct error *e)
         .vault_token = {job->identity.vault_token.env, job->identity.vault_token.file},
         .storage_token = {job->identity.storage_token.env, job->identity.storage_token.file},
     };
-    return identity_new(&options, run->http, &run->identity, e);
+    TRY(identity_new(&options, run->http, &run->identity, e));
+    run->tokens = identity_source(run->identity);
+    return OK;
 }
 
 /* The variable that curl and every program with OpenSSL honours; the job goes first. */
@@ -120,11 +122,12 @@ enum status job_run(const struct job *job, const struct run_options *options,
     int64_t start = clock_ms();
     if (job->n_inputs == 0)
         return fail(e, E_USAGE, "inputs: the job has none, so there is nothing to run");
+    TRY(keyring_check(job, e));
+    TRY(plan_check(job, e));
     TRY(run_open(&run, e));
     atomic_store(&progress->phase, "decanting");
     TRY(fetch_all(&run, e));
-    if (!options->dry_run)
-        TRY(plan_check_complete(run.plan, e));
+    TRY(plan_check_complete(run.plan, e));
     /* The keys have done their work. */
     keyring_close(&run.keyring);
     if (!secrets_are_locked())

@@ -54,7 +54,7 @@ static enum status open_cse(struct transfer *transfer, enum envelope_format form
 
 static enum status open_envelope(struct transfer *transfer, struct error *e)
 {
-    const struct config_input *config = transfer->item.config;
+    const struct config_input *config = transfer->item.input->config;
     enum envelope_format format = formats[config->format];
     const struct kek *kek = NULL;
     if (format == ENVELOPE_CSE || format == ENVELOPE_CSE_V1)
@@ -68,7 +68,7 @@ static enum status open_envelope(struct transfer *transfer, struct error *e)
 
 static enum status check_size(const struct transfer *transfer, uint64_t size, struct error *e)
 {
-    const struct config_input *config = transfer->item.config;
+    const struct config_input *config = transfer->item.input->config;
     if (config->has_size && config->size != size)
         return fail(e, E_MISMATCH, "%llu bytes of plaintext, the job says %llu",
                     (unsigned long long)size, (unsigned long long)config->size);
@@ -78,7 +78,8 @@ static enum status check_size(const struct transfer *transfer, uint64_t size, st
 /* For CSE_V1 the size is known only at the end. */
 static bool size_is_exact(const struct transfer *transfer)
 {
-    return !transfer->item.config->gunzip && transfer->item.config->format != CONFIG_FORMAT_CSE_V1;
+    return !transfer->item.input->config->gunzip &&
+           transfer->item.input->config->format != CONFIG_FORMAT_CSE_V1;
 }
 
 static enum status reserve(struct transfer *transfer, struct error *e)
@@ -86,7 +87,7 @@ static enum status reserve(struct transfer *transfer, struct error *e)
     uint64_t size = envelope_plain_size(transfer->envelope);
     if (size_is_exact(transfer))
         TRY(check_size(transfer, size, e));
-    if (!transfer->item.config->gunzip)
+    if (!transfer->item.input->config->gunzip)
         TRY(run_count_plaintext(transfer->run, size, e));
     if (transfer->run->options->dry_run)
         return volume_has_room(transfer->run->volume, size, e);
@@ -105,7 +106,7 @@ enum status transfer_open(struct run *run, struct http_session *session, struct 
 {
     if (!item->has_properties) {
         struct blob blob = {0};
-        TRY(storage_properties(input_storage(item->input), session, &blob, e));
+        TRY(storage_properties(item->input->storage, session, &blob, e));
         blob_free(&item->blob);
         item->blob = blob;
         atomic_fetch_add(&run->progress->bytes_found, blob.size);
@@ -164,8 +165,8 @@ static enum status read_stretch(struct transfer *transfer, struct http_session *
     const struct feed feed = {.take = decrypt, .context = &stretch};
     if (envelope_reader_start(reader, transfer->envelope, span, &sink, e) != OK)
         return wrap_blob(transfer, e);
-    TRY(storage_read(input_storage(transfer->item.input), session, &transfer->item.blob,
-                     span->stored_at, span->stored_size, &feed, e));
+    TRY(storage_read(transfer->item.input->storage, session, &transfer->item.blob, span->stored_at,
+                     span->stored_size, &feed, e));
     return envelope_reader_finish(reader, e) == OK ? OK : wrap_blob(transfer, e);
 }
 
@@ -195,7 +196,7 @@ static enum status inflate_file(struct transfer *transfer, uint64_t *size, struc
 static enum status check_digest(struct transfer *transfer, struct output_entry *entry,
                                 struct error *e)
 {
-    const struct config_input *config = transfer->item.config;
+    const struct config_input *config = transfer->item.input->config;
     if (!config->has_sha256)
         return OK;
     TRY(output_file_sha256(transfer->file, entry->size, entry->sha256, e));
@@ -217,15 +218,15 @@ static enum status seal(struct transfer *transfer, uint64_t size, struct error *
         .content_key_sha256 = transfer->key_sha256,
     };
     TRY(check_digest(transfer, &entry, e));
-    TRY(plan_check_pin(transfer->run->plan, &transfer->item, size, transfer->key_sha256,
-                       transfer->file, e));
+    TRY(input_check_pin(transfer->item.input, &transfer->item.blob, size, transfer->key_sha256,
+                        transfer->file, e));
     return output_file_seal(&transfer->file, &entry, e);
 }
 
 static enum status judge(struct transfer *transfer, uint64_t *size, struct error *e)
 {
     TRY(envelope_verdict(transfer->envelope, size, e));
-    if (transfer->item.config->gunzip)
+    if (transfer->item.input->config->gunzip)
         TRY(inflate_file(transfer, size, e));
     TRY(check_size(transfer, *size, e));
     return seal(transfer, *size, e);

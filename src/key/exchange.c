@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#define REPLY_MAX (512u * 1024u)
+#define REPLY_MAX   (512u * 1024u)
+#define THROTTLE_MS ((int64_t)5 * 60 * 1000) /* a fleet that starts together waits its turn */
 
 /* For the first row whose status (0: any) and words fit. */
 static const struct remedy {
@@ -16,8 +17,8 @@ static const struct remedy {
     const char *advice;
 } REMEDIES[] = {
     {0, "does not meet key release policy requirements",
-     "compare the claims of 'decant attest --claims' with the key's release policy ('decant policy' "
-     "prints one that fits)"},
+     "compare the key's release policy with the container's policy (host data) and the provider's "
+     "claims"},
     {0, "attestation statement cannot be verified",
      "the key's release policy must name this job's attestation.provider as its authority, and the "
      "vault must be able to reach that provider"},
@@ -76,6 +77,7 @@ static enum status call(struct http_session *session, const struct key_post *pos
         .max_reply = REPLY_MAX,
         .timeout_ms = post->timeout_ms,
         .retry = true, /* a release changes nothing at the vault */
+        .patience_ms = THROTTLE_MS,
         .direct = post->direct,
     };
     TRY(http_call(session, &request, reply, e));

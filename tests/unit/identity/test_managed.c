@@ -192,7 +192,7 @@ static void unreachable(void **state)
     assert_fails(ask_once(&options, VAULT, &token, 200, &e), E_NO_TOKEN, "endpoint", &e);
     assert_false(e.transient);
     assert_non_null(strstr(e.remedy, "init containers"));
-    assert_non_null(strstr(e.remedy, "`decant wait`"));
+    assert_non_null(strstr(e.remedy, "ready.json"));
     environment_clear();
 }
 

@@ -1,0 +1,189 @@
+/*
+ * One input of the job: where its blobs are, how to get at them, what they are called on the
+ * volume, and what its manifest says of them. Names come from the service and are hostile: each is
+ * checked before it becomes a name on the volume.
+ */
+#include "job/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAS_MAX = 8192, MANIFEST_MAX = 16 << 20 };
+
+enum status input_blob_url(const struct input *input, const struct blob *blob, struct buf *out,
+                           struct error *e)
+{
+    TRY(buf_addf(out, e, "%s/", input->location.container_url));
+    return percent_encode(span_text(blob->name), "/", out, e);
+}
+
+static enum status read_sas(const struct config_place *place, struct buf *sas, struct error *e)
+{
+    if (place->env != NULL) {
+        const char *value = getenv(place->env);
+        if (value == NULL || value[0] == '\0')
+            return fail(e, E_USAGE, "sas_env: the variable %s is not set", place->env);
+        TRY(buf_add(sas, span_text(value), e));
+    } else if (place->file != NULL) {
+        TRY(file_read(place->file, SAS_MAX, sas, E_USAGE, e));
+    }
+    return OK;
+}
+
+static struct span without_mark(struct span sas)
+{
+    sas = span_trim(sas);
+    return span_starts(sas, "?") ? span_of(sas.data + 1, sas.size - 1) : sas;
+}
+
+static enum status open_storage(struct run *run, const struct storage_location *location,
+                                const struct config_place *place, struct storage **out,
+                                struct error *e)
+{
+    AUTO(buf_free) struct buf sas = BUF(SAS_MAX);
+    struct url url;
+    TRY(read_sas(place, &sas, e));
+    TRY(url_parse(location->container_url, &url, e));
+    const struct storage_options options = {
+        .sas = without_mark(buf_span(&sas)),
+        .tokens = run->job->identity.type == CONFIG_IDENTITY_NONE ? NULL : &run->tokens,
+        .audience = audience_of_storage(&url),
+    };
+    return storage_open(location, &options, out, e);
+}
+
+static enum status add_bytes(void *context, struct span bytes, struct error *e)
+{
+    return buf_add(context, bytes, e);
+}
+
+static enum status fetch_manifest(struct input *input, struct storage *storage, struct buf *text,
+                                  struct run *run, struct error *e)
+{
+    AUTO(http_session_give) struct http_session *session = NULL;
+    AUTO(blob_free) struct blob blob = {0};
+    TRY(http_session_take(run->http, &session, e));
+    TRY(storage_properties(storage, session, &blob, e));
+    if (blob.size > MANIFEST_MAX)
+        return fail(e, E_SPACE, "the manifest is larger than %d bytes", MANIFEST_MAX);
+    const struct feed feed = {.take = add_bytes, .context = text};
+    if (blob.size > 0)
+        TRY(storage_read(storage, session, &blob, 0, blob.size, &feed, e));
+    return manifest_parse(buf_span(text), input->config->manifest.sha256, &input->manifest, e);
+}
+
+static enum status open_manifest(struct run *run, struct input *input, struct error *e)
+{
+    AUTO(storage_location_free) struct storage_location location = {0};
+    AUTO(storage_close) struct storage *storage = NULL;
+    AUTO(buf_free) struct buf text = BUF(MANIFEST_MAX);
+    TRY(storage_locate(input->config->manifest.from, &location, e));
+    if (location.is_prefix)
+        return fail(e, E_USAGE, "manifest.from is not the URL of a blob");
+    TRY(open_storage(run, &location, &input->config->sas, &storage, e));
+    if (fetch_manifest(input, storage, &text, run, e) != OK)
+        return wrap(e, "manifest %s", location.name);
+    return OK;
+}
+
+enum status input_open(struct run *run, const struct config_input *config, struct input *input,
+                       struct error *e)
+{
+    input->config = config;
+    TRY(storage_locate(config->from, &input->location, e));
+    if (!config->is_prefix && input->location.is_prefix)
+        return fail(e, E_USAGE, "\"from\" names no blob; a prefix ends in '/'");
+    TRY(open_storage(run, &input->location, &config->sas, &input->storage, e));
+    return config->manifest.from != NULL ? open_manifest(run, input, e) : OK;
+}
+
+void input_close(struct input *input)
+{
+    manifest_free(&input->manifest);
+    storage_close(&input->storage);
+    storage_location_free(&input->location);
+}
+
+const char *input_rest_of(const struct input *input, const struct blob *blob)
+{
+    return blob->name + strlen(input->location.name);
+}
+
+bool input_wants(const struct input *input, const struct blob *blob)
+{
+    return input->config->match == NULL ||
+           storage_match(input->config->match, input_rest_of(input, blob));
+}
+
+/* Below a prefix: "to" and the rest of the blob's name. A single blob: "to", else the last segment
+ * of its name. */
+enum status input_name(const struct input *input, const struct blob *blob, char **out,
+                       struct error *e)
+{
+    AUTO(buf_free) struct buf name = BUF(8192);
+    const struct config_input *config = input->config;
+    if (config->is_prefix) {
+        struct span to = span_text(config->to);
+        while (to.size > 0 && to.data[to.size - 1] == '/')
+            to.size--;
+        TRY(buf_add(&name, to, e));
+        if (to.size > 0)
+            TRY(buf_add(&name, SPAN_LITERAL("/"), e));
+        TRY(buf_add(&name, span_text(input_rest_of(input, blob)), e));
+    } else {
+        const char *slash = strrchr(blob->name, '/');
+        const char *last = slash != NULL ? slash + 1 : blob->name;
+        TRY(buf_add(&name, span_text(config->to != NULL ? config->to : last), e));
+    }
+    TRY(output_name_check(buf_text(&name), e));
+    *out = memory_text(buf_text(&name));
+    return *out != NULL ? OK : fail(e, E_SPACE, "out of memory");
+}
+
+enum status input_check_listed(struct input *input, const struct blob *blob, struct error *e)
+{
+    if (input->manifest == NULL)
+        return OK;
+    struct manifest_line *line = manifest_find(input->manifest, input_rest_of(input, blob));
+    if (line == NULL)
+        return fail(e, E_MISMATCH, "it is not in the manifest");
+    line->seen = true;
+    return OK;
+}
+
+static enum status check_sha256_pin(const char *pin, struct output_file *file, uint64_t size,
+                                    struct error *e)
+{
+    uint8_t digest[SHA256_SIZE];
+    AUTO(buf_free) struct buf hex = BUF(2 * SHA256_SIZE);
+    TRY(output_file_sha256(file, size, digest, e));
+    TRY(hex_encode(span_of(digest, sizeof(digest)), &hex, e));
+    if (!span_is(buf_span(&hex), pin))
+        return fail(e, E_MISMATCH, "its SHA-256 is not the one in the manifest");
+    return OK;
+}
+
+enum status input_check_pin(const struct input *input, const struct blob *blob, uint64_t plain_size,
+                            const char *key_sha256, struct output_file *file, struct error *e)
+{
+    if (input->manifest == NULL)
+        return OK;
+    const struct manifest_line *line = manifest_find(input->manifest, input_rest_of(input, blob));
+    if (line == NULL)
+        return fail(e, E_BUG, "it was not looked up in the manifest");
+    if (line->has_size && line->size != plain_size)
+        return fail(e, E_MISMATCH, "%llu bytes of plaintext, %llu in the manifest",
+                    (unsigned long long)plain_size, (unsigned long long)line->size);
+    if (line->key_sha256 != NULL && strcmp(line->key_sha256, key_sha256) != 0)
+        return fail(e, E_MISMATCH, "its content key is not the one in the manifest");
+    return line->sha256 != NULL ? check_sha256_pin(line->sha256, file, plain_size, e) : OK;
+}
+
+enum status input_check_complete(const struct input *input, struct error *e)
+{
+    const struct manifest_line *missing =
+        input->manifest != NULL ? manifest_unseen(input->manifest) : NULL;
+    if (missing != NULL)
+        return fail(e, E_MISMATCH, "the manifest names %s, which is not there", missing->name);
+    return OK;
+}
