@@ -1,4 +1,4 @@
-"""Azurite as a process, what it asks for (certificates, tokens), and a relay in front of it that a test can meddle with."""
+"""Azurite as a process, its certificates and tokens, and a relay in front of it that a test can meddle with."""
 
 import atexit
 import base64
@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 AZURITE = os.environ["AZURITE"]
 ACCOUNT = "contoso"
 START_S = 30
+HOP_BY_HOP = ("transfer-encoding", "content-length", "connection", "keep-alive", "date", "server")
 PEM = serialization.Encoding.PEM
 
 
@@ -79,8 +80,8 @@ class Azurite:
         self.folder = tempfile.mkdtemp(prefix="decant-azurite-")
         self.account_key = base64.b64encode(secrets.token_bytes(64)).decode()
         self.ca_file = None
-        command = ["node", AZURITE, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--blobHost", "127.0.0.1",
-                   "--blobPort", "0", "--location", self.folder]
+        command = ["node", AZURITE, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--blobHost",
+                   "127.0.0.1", "--blobPort", "0", "--location", self.folder]
         if tls:
             self.ca_file, certificate, key = make_certificates(self.folder)
             command += ["--oauth", "basic", "--cert", certificate, "--key", key]
@@ -109,8 +110,8 @@ class Azurite:
 
 
 class Relay:
-    """Hands every request on to Azurite and notes it. A test may set `before(method, path, headers)`: called first, it
-    returns the path to ask for. A SAS is not bound to the port, so it holds here as well."""
+    """Hands every request on to Azurite and notes it. A test may set `before(method, path, headers)`, which is called
+    first and returns the path to ask for. A SAS is not bound to the port, so it holds here as well."""
 
     def __init__(self, azurite):
         relay, target = self, urlsplit(azurite.endpoint)
@@ -130,7 +131,7 @@ class Relay:
                 connection.close()
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
-                    if name.lower() not in ("transfer-encoding", "content-length", "connection", "keep-alive", "date", "server"):
+                    if name.lower() not in HOP_BY_HOP:
                         self.send_header(name, value)
                 length = answer.getheader("Content-Length") if self.command == "HEAD" else None
                 self.send_header("Content-Length", length or str(len(body)))

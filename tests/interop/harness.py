@@ -42,16 +42,16 @@ counter = itertools.count(1)
 
 
 class LocalKey:
-    """A key encryption key with the four methods that the SDK calls, and as a file for decant. The KeyId need not be a URL."""
+    """A key encryption key with the four methods that the SDK calls, and as a file for decant."""
 
-    def __init__(self, algorithm, kid):
+    def __init__(self, algorithm, kid, bits=2048):
         self.algorithm, self.kid = algorithm, kid
         if algorithm == "A256KW":
             self.octets = secrets.token_bytes(32)
             text = urlsafe_b64encode(self.octets).rstrip(b"=").decode()
             self.file_content = json.dumps({"kty": "oct", "k": text}).encode()
             return
-        self.pair = rsa.generate_private_key(65537, 2048)
+        self.pair = rsa.generate_private_key(65537, bits)
         pem = self.pair.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                                       serialization.NoEncryption())
         self.file_content = b"worthless test key, made for this run\n" + pem
@@ -178,8 +178,8 @@ class Case(unittest.TestCase):
 
     def sas(self, permissions="rl", hours=1, start=-1):
         return self.noted(generate_container_sas(
-            ACCOUNT, self.container, self.azurite.account_key, permission=ContainerSasPermissions.from_string(permissions),
-            **self.moments(hours, start)))
+            ACCOUNT, self.container, self.azurite.account_key, **self.moments(hours, start),
+            permission=ContainerSasPermissions.from_string(permissions)))
 
     def account_sas(self, permissions="rl", resources="co", hours=1):
         return self.noted(generate_account_sas(
@@ -258,4 +258,4 @@ class Case(unittest.TestCase):
         return result
 
 
-__all__ = ["ACCOUNT", "Case", "MIB", "content", "key", "owner"]
+__all__ = ["Case", "LocalKey", "MIB", "content", "key", "owner"]

@@ -26,6 +26,6 @@ install_all() {
 [ "$(cat "$place/installed" 2>/dev/null)" = "$wanted" ] || install_all
 
 AZURITE=$place/azurite/node_modules/azurite/dist/src/blob/main.js
-export DECANT AZURITE
+export DECANT AZURITE NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 [ $# -gt 0 ] || set -- discover -s tests/interop -t tests/interop
 PYTHONPATH=tests/interop exec "$place/venv/bin/python" -m unittest "$@"

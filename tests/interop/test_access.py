@@ -85,7 +85,8 @@ class WithToken(Case):
         self.bad(12, "expired", job=self.work, STORAGE_TOKEN=make_token(-60))
 
     def test_other_audience(self):
-        self.bad(21, "AuthenticationFailed", job=self.work, STORAGE_TOKEN=make_token(audience="https://vault.azure.net"))
+        token = make_token(audience="https://vault.azure.net")
+        self.bad(21, "AuthenticationFailed", job=self.work, STORAGE_TOKEN=token)
 
     def test_other_authority(self):
         """A server that our CA did not vouch for gets neither the token nor trust."""

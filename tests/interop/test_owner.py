@@ -1,4 +1,4 @@
-"""The other way round: what sandbox/owner.py writes, the SDK reads, so that the sandbox's blobs are what Azure's would be."""
+"""The other way round: what sandbox/owner.py writes, the SDK reads; so the sandbox's blobs are what Azure's would be."""
 
 from harness import Case, MIB, content, key, owner
 
@@ -29,7 +29,8 @@ class Owner(Case):
 
     def test_version_2_1(self):
         for nonce in NONCES:
-            for region, size in ((16, 0), (16, 16), (16, 5000), (1000, 300_001), (MIB, 3 * MIB), (8 * MIB, 10 * MIB + 7)):
+            for region, size in ((16, 0), (16, 16), (16, 5000), (1000, 300_001), (MIB, 3 * MIB),
+                                 (8 * MIB, 10 * MIB + 7)):
                 self.check(content(size), version="2.1", nonce=nonce, region=region)
 
     def test_version_1(self):

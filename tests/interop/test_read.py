@@ -4,7 +4,7 @@ import copy
 from urllib.parse import quote
 
 from azurite import Relay
-from harness import Case, MIB, content, key
+from harness import Case, LocalKey, MIB, content, key
 
 SIZES = (0, 1, 15, 16, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 10 * MIB + 7)
 WRAPPINGS = ("RSA-OAEP", "RSA-OAEP-256", "RSA", "A256KW")
@@ -48,6 +48,13 @@ class Sizes(Case):
     def test_version_1_in_blocks(self):
         self.check_blocks(10 * MIB + 7, "1.0")
 
+    def test_from_a_stream(self):
+        """Of unknown length, in several uploads at a time."""
+        pieces = (content(10 * MIB + 7)[at:at + 100_000] for at in range(0, 10 * MIB + 7, 100_000))
+        blob = self.blob("stream", key(), max_single_put_size=MIB, max_block_size=2 * MIB)
+        blob.upload_blob(pieces, max_concurrency=4)
+        self.good(self.job(self.url("stream")), {"stream": content(10 * MIB + 7)}, self.sas())
+
     def test_one_connection(self):
         self.put("big", content(10 * MIB + 7))
         self.good(self.job(self.url("big"), limits={"parallel": 1}), {"big": content(10 * MIB + 7)}, self.sas())
@@ -69,6 +76,13 @@ class Wrapping(Case):
         self.check_all_wrappings("1.0")
 
 
+    def test_longer_keys(self):
+        keks = [LocalKey("RSA-OAEP-256", f"local:{bits}", bits) for bits in (3072, 4096)]
+        for kek in keks:
+            self.put(kek.kid, content(17), kek)
+        inputs = [{"from": self.url(kek.kid), "to": kek.kid} for kek in keks]
+        self.good(self.job(*inputs, keks=keks), {kek.kid: content(17) for kek in keks}, self.sas())
+
     def test_key_vault_key_id(self):
         """The SDK writes the id with its version, the job may leave that open."""
         named = "https://contoso.vault.azure.net/keys/dataset-kek"
@@ -88,7 +102,7 @@ class Wrapping(Case):
 class Names(Case):
     names = ("with space", " leading and trailing ", "ünïcödé/文字.txt", "e\u0301", "per%cent", "100%25", "plus+sign",
              "a&b<c>'\"d", "semi;colon", "hash#tag", "question?mark", "..dots..", ".hidden", "[brackets]", "~tilde",
-             "deep/er/and/deeper", "\U0001f40b")
+             "deep/er/and/deeper", "\U0001f40b", "x" * 200)
 
     def test_below_a_prefix(self):
         files = {name: f"content of {name}".encode() for name in self.names}
@@ -170,10 +184,12 @@ class Overwritten(Case):
         self.bad(31, "set/big", "changed", job=self.meddle("set/", 1, self.overwrite), sas=self.sas())
 
     def test_while_a_listed_blob_is_read(self):
-        self.bad(31, "set/big", "changed while it was read", job=self.meddle("set/", 2, self.overwrite), sas=self.sas())
+        job = self.meddle("set/", 2, self.overwrite)
+        self.bad(31, "set/big", "changed while it was read", job=job, sas=self.sas())
 
     def test_while_a_single_blob_is_read(self):
-        self.bad(31, "set/big", "changed while it was read", job=self.meddle("set/big", 2, self.overwrite), sas=self.sas())
+        job = self.meddle("set/big", 2, self.overwrite)
+        self.bad(31, "set/big", "changed while it was read", job=job, sas=self.sas())
 
     def test_deleted_while_it_is_read(self):
         """Azurite answers 412: nothing matches the ETag."""

@@ -76,8 +76,8 @@ class Tampered(Case):
 
     def test_regions_moved(self):
         a, b, c = self.data[:REGION], self.data[REGION:2 * REGION], self.data[2 * REGION:]
-        for name, data in {"swapped": b + a + c, "first dropped": b + c, "middle dropped": a + c, "doubled": a + a + b + c,
-                           "one over another": a + a + c, "appended": a + b + a}.items():
+        for name, data in {"swapped": b + a + c, "first dropped": b + c, "middle dropped": a + c, "appended": a + b + a,
+                           "doubled": a + a + b + c, "one over another": a + a + c}.items():
             with self.subTest(name):
                 self.refused(data)
 
