@@ -72,14 +72,44 @@ static enum status fetch_manifest(struct input *input, struct storage *storage, 
     return manifest_parse(buf_span(text), input->config->manifest.sha256, &input->manifest, e);
 }
 
+static enum status locate_input(const struct config_input *config, struct storage_location *out,
+                                struct error *e)
+{
+    AUTO(storage_location_free) struct storage_location location = {0};
+    TRY(storage_locate(config->from, &location, e));
+    if (!config->is_prefix && location.is_prefix)
+        return fail(e, E_USAGE, "\"from\" names no blob; a prefix ends in '/'");
+    *out = location;
+    location = (struct storage_location){0};
+    return OK;
+}
+
+static enum status locate_manifest(const struct config_input *config, struct storage_location *out,
+                                   struct error *e)
+{
+    AUTO(storage_location_free) struct storage_location location = {0};
+    TRY(storage_locate(config->manifest.from, &location, e));
+    if (location.is_prefix)
+        return fail(e, E_USAGE, "manifest.from is not the URL of a blob");
+    *out = location;
+    location = (struct storage_location){0};
+    return OK;
+}
+
+enum status input_check(const struct config_input *config, struct error *e)
+{
+    AUTO(storage_location_free) struct storage_location location = {0};
+    AUTO(storage_location_free) struct storage_location manifest = {0};
+    TRY(locate_input(config, &location, e));
+    return config->manifest.from != NULL ? locate_manifest(config, &manifest, e) : OK;
+}
+
 static enum status open_manifest(struct run *run, struct input *input, struct error *e)
 {
     AUTO(storage_location_free) struct storage_location location = {0};
     AUTO(storage_close) struct storage *storage = NULL;
     AUTO(buf_free) struct buf text = BUF(MANIFEST_MAX);
-    TRY(storage_locate(input->config->manifest.from, &location, e));
-    if (location.is_prefix)
-        return fail(e, E_USAGE, "manifest.from is not the URL of a blob");
+    TRY(locate_manifest(input->config, &location, e));
     TRY(open_storage(run, &location, &input->config->sas, &storage, e));
     if (fetch_manifest(input, storage, &text, run, e) != OK)
         return wrap(e, "manifest %s", location.name);
@@ -90,9 +120,7 @@ enum status input_open(struct run *run, const struct config_input *config, struc
                        struct error *e)
 {
     input->config = config;
-    TRY(storage_locate(config->from, &input->location, e));
-    if (!config->is_prefix && input->location.is_prefix)
-        return fail(e, E_USAGE, "\"from\" names no blob; a prefix ends in '/'");
+    TRY(locate_input(config, &input->location, e));
     TRY(open_storage(run, &input->location, &config->sas, &input->storage, e));
     return config->manifest.from != NULL ? open_manifest(run, input, e) : OK;
 }

@@ -53,6 +53,8 @@ struct input {
 };
 
 /* Asks for the manifest if there is one. INPUT is zeroed; input_close whatever this returns. */
+/* Its URLs, before anything is asked of anybody. E_USAGE. */
+enum status input_check(const struct config_input *config, struct error *e);
 enum status input_open(struct run *run, const struct config_input *config, struct input *input,
                        struct error *e);
 void input_close(struct input *input);

@@ -11,6 +11,7 @@ struct plan {
     struct run *run;
     struct input *inputs;
     pthread_mutex_t mutex; /* over everything below */
+    bool failed;           /* one worker has the error; to the others this is the end */
     size_t at;             /* the input whose blobs come next */
     bool in_listing;
     bool listed_some; /* of the input at AT */
@@ -27,6 +28,14 @@ void plan_item_free(struct plan_item *item)
     blob_free(&item->blob);
     memory_free(item->name);
     *item = (struct plan_item){0};
+}
+
+enum status plan_check(const struct job *job, struct error *e)
+{
+    for (size_t i = 0; i < job->n_inputs; i++)
+        if (input_check(&job->inputs[i], e) != OK)
+            return wrap(e, "inputs[%zu]", i);
+    return OK;
 }
 
 /* No requests here but for manifests: each worker lists and asks for itself, beside the
@@ -214,9 +223,11 @@ enum status plan_next(struct plan *plan, struct http_session *session, struct pl
 {
     *found = false;
     (void)pthread_mutex_lock(&plan->mutex);
-    enum status status = next_locked(plan, session, item, found, e);
+    enum status status = plan->failed ? OK : next_locked(plan, session, item, found, e);
+    plan->failed = plan->failed || status != OK;
+    bool at_end = !plan->failed && !*found;
     (void)pthread_mutex_unlock(&plan->mutex);
-    if (status == OK && !*found)
+    if (at_end)
         atomic_store(&plan->run->progress->all_found, true);
     if (status != OK)
         plan_item_free(item);
