@@ -117,7 +117,7 @@ class TheService(Case):
     """What the attestation service refuses, and tokens that are not what was asked for: exit 11."""
 
     WORDS = {"wrong_nonce": "nonce", "no_nonce": "nonce", "expired": "expired", "wrong_key": "x-ms-runtime|another key",
-             "no_runtime": "x-ms-runtime", "wrong_issuer": "issued by", "alg_none": "RS256", "not_a_jwt": "three parts",
+             "no_runtime": "x-ms-runtime", "wrong_issuer": "issued by", "alg_none": "three parts|RS256", "not_a_jwt": "token's header|three parts",
              "no_exp": "expires"}
 
     def setUp(self):
