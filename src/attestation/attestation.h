@@ -24,7 +24,7 @@ enum status attestation_token(struct http_session *session,
                               const struct attestation_request *request, struct secret *token,
                               struct error *e);
 
-/* The body of the request, for known-answer tests and `decant attest`. */
+/* The body of the request. */
 enum status attestation_body(const struct attestation_request *request, const char *nonce,
                              struct buf *out, struct error *e);
 

@@ -29,20 +29,20 @@ static const struct cause {
     {403, NULL, NULL,
      "this provider does not accept calls from here: look at its network rules, or use a shared provider"},
     {0, "PolicyEvaluationError", NULL,
-     "the provider's SevSnpVm policy denies this evidence: compare the policy with `decant attest`, or use another "
-     "provider"},
+     "the provider's SevSnpVm policy denies this evidence: its owner must allow it, or use another provider"},
     {0, "PolicyParsingError", NULL,
      "the provider's SevSnpVm policy is broken: its owner must set it again, or use another provider"},
     {0, NULL, "tcb",
      "the firmware of this host is older than the service accepts, or the certificate chain is of another firmware "
-     "version: start again on another host, or let `decant doctor` fetch the chain anew"},
+     "version: start again on another host, or set attestation.certificates to get another chain"},
     {0, NULL, "vcek",
-     "the certificate chain does not fit this chip and its firmware: see `decant doctor`, and "
-     "attestation.certificates for another place to get the chain"},
+     "the certificate chain does not fit this chip and its firmware: set attestation.certificates to get it from "
+     "another place"},
     {0, NULL, "runtime",
      "the report does not hold the hash of the runtime data: evidence and request are of different runs"},
     {0, "InvalidParameter", NULL,
-     "the service could not verify the evidence: `decant doctor` checks report, chain and firmware version here"},
+     "the service could not verify the evidence: start again on another host; if it stays so, ask the provider's owner"
+     " with the request id"},
 };
 
 static bool holds_word(struct span text, const char *word)
@@ -72,7 +72,7 @@ static void advise_by_cause(const struct http_reply *reply, struct error *e)
         advise(e, "%s", c->advice);
         return;
     }
-    advise(e, "`decant doctor` checks what the service may not like");
+    advise(e, "ask the provider's owner, with the request id");
 }
 
 static enum status nonce_new(struct buf *out, struct error *e)

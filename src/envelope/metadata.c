@@ -66,7 +66,7 @@ static enum status refuse_others(const struct tree *t, struct error *e)
         advise(
             e,
             "Unload the data from Snowflake to a stage without client-side encryption, then encrypt it with "
-            "`decant seal` or an Azure SDK");
+            "an Azure SDK");
     } else if (is_preview(t)) {
         status = fail(
             e, E_NOT_AUTHENTIC,

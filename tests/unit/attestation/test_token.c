@@ -151,7 +151,7 @@ static void refused(void **state)
     } cases[] = {
         {"policy", E_NOT_ATTESTED, 1, "PolicyEvaluationError", "Policy denied", "policy"},
         {"tcb", E_NOT_ATTESTED, 1, "InvalidParameter", "below the baseline", "firmware"},
-        {"invalid", E_NOT_ATTESTED, 1, "InvalidParameter", "bad quote", "decant doctor"},
+        {"invalid", E_NOT_ATTESTED, 1, "InvalidParameter", "bad quote", "another host"},
         {"unknown", E_NOT_ATTESTED, 1, "", "404", "attestation.provider"},
         {"forbidden", E_NOT_ATTESTED, 1, "Forbidden", "403", "network rules"},
         {"busy", E_NETWORK, 3, "", "503", ""},
