@@ -126,9 +126,9 @@ void log_final(const char *sentence, const struct error *e)
         fields[n++] = (struct log_field)LOG_STRING("service_code", e->service_code);
     if (e->request_id[0] != '\0')
         fields[n++] = (struct log_field)LOG_STRING("request_id", e->request_id);
-    enum status status = state.format == LOG_TEXT ? buf_add(&line, span_text(sentence), &ignored)
-                                                  : format_event(&line, LOG_ERROR, "failed", fields,
-                                                                 COUNT(fields), &ignored);
+    enum status status = state.format == LOG_TEXT
+                             ? buf_add(&line, span_text(sentence), &ignored)
+                             : format_event(&line, LOG_ERROR, "failed", fields, n, &ignored);
     if (status == OK)
         put_line(&line);
 }
