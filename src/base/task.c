@@ -24,10 +24,7 @@ enum status task_start(struct task *t, enum status (*work)(void *context, struct
 
 enum status task_join(struct task *t, struct error *e)
 {
-    if (!t->running)
-        return t->status;
-    (void)pthread_join(t->thread, NULL);
-    t->running = false;
+    task_abandon(t);
     if (t->status != OK)
         *e = t->error;
     return t->status;
