@@ -3,12 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 static void descriptor_close(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
+}
+
+/* Standard input is not opened anew: that fails for sockets, and for pipes of another user. */
+static int descriptor_open(const char *path)
+{
+    if (strcmp(path, "/dev/stdin") == 0)
+        return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 static enum status read_all(int fd, const char *path, size_t max, struct buf *out,
@@ -36,7 +45,7 @@ static enum status read_all(int fd, const char *path, size_t max, struct buf *ou
 enum status file_read(const char *path, size_t max, struct buf *out, enum status status_if_bad,
                       struct error *e)
 {
-    AUTO(descriptor_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO(descriptor_close) int fd = descriptor_open(path);
     if (fd < 0)
         return fail_errno(e, status_if_bad, "%s", path);
     AUTO(buf_free) struct buf text = BUF(max);
