@@ -104,13 +104,14 @@ class Tampered(Case):
 
     def test_metadata(self):
         agent, info = "EncryptionAgent", "EncryptedRegionInfo"
-        for metadata in ("{}", "not JSON", self.changed(agent, to=None), self.changed(agent, "Protocol", to="2.1"),
-                         self.changed(agent, "Protocol", to="1.0"), self.changed(agent, "Protocol", to="3.0"),
-                         self.changed(agent, "EncryptionAlgorithm", to="AES_CBC_256"), self.changed(info, to=None),
-                         self.changed(info, "DataLength", to=2 * MIB), self.changed(info, "DataLength", to=8 * MIB),
-                         self.changed(info, "DataLength", to=0), self.changed(info, "NonceLength", to=16),
-                         self.changed("WrappedContentKey", "Algorithm", to="RSA1_5")):
-            with self.subTest(metadata=metadata):
+        changes = ("{}", "not JSON", self.changed(agent, to=None), self.changed(agent, "Protocol", to="2.1"),
+                   self.changed(agent, "Protocol", to="1.0"), self.changed(agent, "Protocol", to="3.0"),
+                   self.changed(agent, "EncryptionAlgorithm", to="AES_CBC_256"), self.changed(info, to=None),
+                   self.changed(info, "DataLength", to=2 * MIB), self.changed(info, "DataLength", to=8 * MIB),
+                   self.changed(info, "DataLength", to=0), self.changed(info, "NonceLength", to=16),
+                   self.changed("WrappedContentKey", "Algorithm", to="RSA1_5"))
+        for number, metadata in enumerate(changes):
+            with self.subTest(number=number):
                 self.refused(self.data, metadata)
 
     def test_metadata_of_another_blob(self):
