@@ -1,0 +1,154 @@
+/* Manifests: believed by their digest only; every odd line is refused. */
+#include "testing.h"
+
+#include "job/internal.h"
+
+#define SHA_A "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define SHA_B "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define PIN   "\"sha256\":\"" SHA_A "\""
+
+static enum status parse(const char *text, struct manifest **out, struct error *e)
+{
+    uint8_t pin[SHA256_SIZE];
+    TRY(sha256(span_text(text), pin, e));
+    return manifest_parse(span_text(text), pin, out, e);
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    AUTO(manifest_free) struct manifest *manifest = NULL;
+    assert_ok(parse("{\"version\":1,\"files\":["
+                    "{\"name\":\"z/last\",\"sha256\":\"" SHA_A "\",\"size\":3},"
+                    "{\"name\":\"a\",\"key_sha256\":\"" SHA_B "\"},"
+                    "{\"name\":\"m\",\"sha256\":\"" SHA_B "\",\"key_sha256\":\"" SHA_A
+                    "\",\"size\":0}]}",
+                    &manifest, &e),
+              &e);
+    const struct manifest_line *z = manifest_find(manifest, "z/last"),
+                               *a = manifest_find(manifest, "a"), *m = manifest_find(manifest, "m");
+    assert_string_equal(z->sha256, SHA_A);
+    assert_null(z->key_sha256);
+    assert_true(z->has_size && z->size == 3);
+    assert_null(a->sha256);
+    assert_string_equal(a->key_sha256, SHA_B);
+    assert_false(a->has_size);
+    assert_string_equal(m->key_sha256, SHA_A);
+    assert_true(m->has_size && m->size == 0);
+    assert_null(manifest_find(manifest, "z"));
+    assert_null(manifest_find(manifest, "A"));
+    assert_null(manifest_find(manifest, ""));
+}
+
+static void test_unseen(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    AUTO(manifest_free) struct manifest *manifest = NULL, *empty = NULL;
+    assert_ok(
+        parse("{\"files\":[{\"name\":\"b\"," PIN "},{\"name\":\"a\"," PIN "}]}", &manifest, &e),
+        &e);
+    assert_string_equal(manifest_unseen(manifest)->name, "a");
+    manifest_find(manifest, "a")->seen = true;
+    assert_string_equal(manifest_unseen(manifest)->name, "b");
+    manifest_find(manifest, "b")->seen = true;
+    assert_null(manifest_unseen(manifest));
+    assert_ok(parse("{\"files\":[]}", &empty, &e), &e);
+    assert_null(manifest_unseen(empty));
+    assert_null(manifest_find(empty, "a"));
+}
+
+/* One bit of the text or of the pin. */
+static void test_pin(void **state)
+{
+    static const char text[] = "{\"files\":[{\"name\":\"a\"," PIN "}]}";
+    (void)state;
+    struct error e = {0};
+    uint8_t pin[SHA256_SIZE];
+    struct manifest *none = NULL;
+    assert_ok(sha256(span_text(text), pin, &e), &e);
+    for (size_t at = 0; at < sizeof(text); at++) { /* the last one changes nothing */
+        char changed[sizeof(text)];
+        AUTO(manifest_free) struct manifest *manifest = NULL;
+        memcpy(changed, text, sizeof(text));
+        if (at + 1 == sizeof(text)) {
+            assert_ok(manifest_parse(span_text(changed), pin, &manifest, &e), &e);
+            continue;
+        }
+        changed[at] ^= 1;
+        assert_fails(manifest_parse(span_of(changed, sizeof(text) - 1), pin, &manifest, &e),
+                     E_MISMATCH, "SHA-256", &e);
+    }
+    for (size_t at = 0; at < SHA256_SIZE; at++) {
+        pin[at] ^= 0x80;
+        assert_fails(manifest_parse(span_text(text), pin, &none, &e), E_MISMATCH, "SHA-256", &e);
+        pin[at] ^= 0x80;
+    }
+    assert_null(none);
+}
+
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"", "not valid JSON"},
+        {"[]", "no list \"files\""},
+        {"{}", "no list \"files\""},
+        {"{\"files\":{}}", "no list \"files\""},
+        {"{\"files\":[],\"files\":[]}", "files: this JSON member stands twice"},
+        {"{\"files\":[{\"name\":\"a\"," PIN "," PIN "}]}", "files[0].sha256: this JSON member"},
+        {"{\"files\":[1]}", "no name"},
+        {"{\"files\":[\"a\"]}", "no name"},
+        {"{\"files\":[{" PIN "}]}", "no name"},
+        {"{\"files\":[{\"name\":1," PIN "}]}", "no name"},
+        {"{\"files\":[{\"name\":\"a\"}]}", "a: neither \"sha256\" nor \"key_sha256\""},
+        {"{\"files\":[{\"name\":\"a\",\"size\":3}]}", "a: neither"},
+        {"{\"files\":[{\"name\":\"a\",\"sha256\":\"\"}]}", "a: a pin"},
+        {"{\"files\":[{\"name\":\"a\",\"sha256\":\"ba78\"}]}", "a: a pin"},
+        {"{\"files\":[{\"name\":\"a\",\"sha256\":\"" SHA_A "0\"}]}", "a: a pin"},
+        {"{\"files\":[{\"name\":\"a\"," PIN ",\"key_sha256\":\"x\"}]}", "a: a pin"},
+        {"{\"files\":[{\"name\":\"a\",\"sha256\":"
+         "\"BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD\"}]}",
+         "a: a pin"},
+        {"{\"files\":[{\"name\":\"a\"," PIN "},{\"name\":\"b\"," PIN "},{\"name\":\"a\"," PIN "}]}",
+         "a: twice in the manifest"},
+        {"{\"files\":[{\"name\":\"a\"," PIN "},{\"name\":\"\\u0061\"," PIN "}]}", "a: twice"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct error e = {0};
+        struct manifest *manifest = NULL;
+        assert_fails(parse(cases[i].text, &manifest, &e), E_MISMATCH, cases[i].part, &e);
+        assert_null(manifest);
+    }
+}
+
+static void test_many(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    char name[32];
+    AUTO(manifest_free) struct manifest *manifest = NULL;
+    AUTO(buf_free) struct buf text = BUF(4 << 20);
+    assert_ok(buf_add(&text, SPAN_LITERAL("{\"files\":["), &e), &e);
+    for (int i = 30000; i > 0; i--) /* more than a JSON object may have members */
+        assert_ok(buf_addf(&text, &e, "{\"name\":\"f%d\"," PIN ",\"size\":%d}%s", i, i,
+                           i > 1 ? "," : "]}"),
+                  &e);
+    assert_ok(parse(buf_text(&text), &manifest, &e), &e);
+    for (int i = 1; i <= 30000; i += 97) {
+        (void)snprintf(name, sizeof(name), "f%d", i);
+        assert_int_equal(manifest_find(manifest, name)->size, i);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),   cmocka_unit_test(test_unseen), cmocka_unit_test(test_pin),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
