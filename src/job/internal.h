@@ -16,6 +16,7 @@ struct run {
     struct run_progress *progress;
     struct run_summary *summary; /* written by one thread at a time: see each part */
     struct http *http;
+    char cloud_host[256]; /* for the identity */
     struct identity *identity;
     struct token_source tokens; /* of the identity */
     struct volume *volume;

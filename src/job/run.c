@@ -4,6 +4,8 @@
  */
 #include "job/internal.h"
 
+#include <stdio.h>
+
 #include <stdlib.h>
 
 static enum status open_volume(struct run *run, struct error *e)
@@ -30,18 +32,32 @@ static enum status open_volume(struct run *run, struct error *e)
     return OK;
 }
 
+/* The host that tells the cloud: of the first key that is in a vault, else of the first blob. */
+static void find_cloud_host(struct run *run)
+{
+    const struct job *job = run->job;
+    const char *text = job->inputs[0].from;
+    for (size_t i = job->n_keys; i > 0; i--)
+        if (job->keys[i - 1].file == NULL)
+            text = job->keys[i - 1].kid;
+    struct error ignored;
+    struct url url;
+    if (url_parse(text, &url, &ignored) == OK)
+        (void)snprintf(run->cloud_host, sizeof(run->cloud_host), "%.*s", (int)url.host.size,
+                       (const char *)url.host.data);
+}
+
 static enum status open_identity(struct run *run, struct error *e)
 {
     static const enum identity_kind kinds[] = {IDENTITY_AUTO,     IDENTITY_MANAGED,
                                                IDENTITY_WORKLOAD, IDENTITY_CLIENT_SECRET,
                                                IDENTITY_TOKEN,    IDENTITY_NONE};
     const struct job *job = run->job;
+    find_cloud_host(run);
     const struct identity_options options = {
         .kind = kinds[job->identity.type],
         .client_id = job->identity.client_id,
-        .cloud_host = job->n_keys > 0     ? job->keys[0].kid
-                      : job->n_inputs > 0 ? job->inputs[0].from
-                                          : NULL,
+        .cloud_host = run->cloud_host,
         .vault_token = {job->identity.vault_token.env, job->identity.vault_token.file},
         .storage_token = {job->identity.storage_token.env, job->identity.storage_token.file},
     };
