@@ -2,8 +2,8 @@
  * Other files under well-known names, for LD_PRELOAD under a dynamically linked program: what a
  * test needs to be /proc/swaps, /dev/termination-log or below /sys.
  *
- *   DOUBLE_FILES         from=to:from=to …  exact paths; an empty "to" makes the file missing
- *   DOUBLE_STATFS_PATH   a directory; statfs and fstatfs of it and of what is below it …
+ *   DOUBLE_FILES         from=to:from=to …  exact paths from '/'; an empty "to" makes the file
+ * missing DOUBLE_STATFS_PATH   a directory; statfs and fstatfs of it and of what is below it …
  *   DOUBLE_STATFS_TYPE   … say this f_type, in hexadecimal
  */
 #include <dirent.h>
@@ -25,13 +25,23 @@
 #define REAL(type, name) ((type)dlsym(RTLD_NEXT, name))
 #define MISSING          "/nonexistent/double"
 
+/* Up to the ':' that the next path or nothing follows: paths below /sys/dev have a ':' of their
+ * own. */
+static size_t entry_size(const char *at)
+{
+    size_t n = strcspn(at, ":");
+    while (at[n] == ':' && at[n + 1] != '/' && at[n + 1] != '\0')
+        n += 1 + strcspn(at + n + 1, ":");
+    return n;
+}
+
 /* PATH, or what stands for it; ROOM holds the text. */
 static const char *swap(const char *path, char room[PATH_MAX])
 {
     const char *list = getenv("DOUBLE_FILES");
     size_t size = path == NULL ? 0 : strlen(path);
     for (const char *at = list; at != NULL && *at != '\0' && size > 0;) {
-        size_t n = strcspn(at, ":"), from = strcspn(at, "=:");
+        size_t n = entry_size(at), from = strcspn(at, "=");
         if (from == size && from < n && memcmp(at, path, size) == 0) {
             int length = (int)(n - from - 1);
             (void)snprintf(room, PATH_MAX, "%.*s", length, at + from + 1);
