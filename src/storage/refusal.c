@@ -28,6 +28,9 @@ static const struct remedy {
      "give the identity the role Storage Blob Data Reader on the container; a new role takes minutes"},
     {"AuthorizationPermissionMismatch", WITH_SAS, E_DENIED,
      "make a SAS with the permissions read and, for a prefix, list"},
+    {"AuthorizationFailure", WITH_SAS, E_DENIED,
+     "check that the SAS is for this container and gives read and list; else the account's network rules may keep this "
+     "network out"},
     {"AuthorizationFailure", WITH_ANY, E_DENIED,
      "the account's network rules may keep this network out: allow it, or use a private endpoint"},
     {"AuthorizationSourceIPMismatch", WITH_SAS, E_DENIED,
