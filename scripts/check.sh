@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit sandbox e2e interop ("build" just builds what e2e and
-# interop need). Without arguments: all. The last line counts.
+# Every test, in steps that can be named alone: lint unit schema sandbox e2e interop ("build" just builds what
+# schema, e2e and interop need). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
 checked=build-check # gcc, ASan and UBSan, warnings are errors
@@ -61,6 +61,10 @@ sandbox() {
     $python -m unittest discover -s sandbox/tests -t .
 }
 
+schema() {
+    $python scripts/schema_check.py $checked/decant
+}
+
 e2e() {
     DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/e2e -t tests/e2e
 }
@@ -69,10 +73,10 @@ interop() {
     DECANT=$PWD/$checked/decant tests/interop/run.sh
 }
 
-all_steps="lint unit sandbox e2e interop"
+all_steps="lint unit schema sandbox e2e interop"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" e2e "* | *" interop "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+*" unit "* | *" schema "* | *" e2e "* | *" interop "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
 esac
 for wanted in "$@"; do
     case $wanted in
@@ -82,7 +86,7 @@ for wanted in "$@"; do
         step "build with clang" build_clang
         step "build for release" build_release
         ;;
-    unit | sandbox | e2e | interop) step "$wanted" "$wanted" ;;
+    unit | schema | sandbox | e2e | interop) step "$wanted" "$wanted" ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
     esac
 done

@@ -123,6 +123,7 @@ static void test_types(void **state)
         {LIMITS, "{\"parallel\":\"16\"}", "limits.parallel: expected a whole number from 1 to 256"},
         {LIMITS, "{\"memory_mib\":true}", "limits.memory_mib: expected a whole number from 16"},
         {LIMITS, "{\"timeout_s\":null}", "limits.timeout_s: expected a whole number"},
+        {LIMITS, "{\"shards\":[]}", "limits.shards: expected a whole number"},
         {LIMITS, "{\"max_plaintext_mib\":{}}", "limits.max_plaintext_mib: expected a whole"},
     };
     (void)state;
@@ -223,6 +224,10 @@ static void test_ranges(void **state)
         {LIMITS, "{\"timeout_s\":-1}", "limits.timeout_s"},
         {LIMITS, "{\"max_plaintext_mib\":1099511627776}", NULL},
         {LIMITS, "{\"max_plaintext_mib\":1099511627777}", "limits.max_plaintext_mib"},
+        {LIMITS, "{\"shards\":1}", NULL},
+        {LIMITS, "{\"shards\":100000}", NULL},
+        {LIMITS, "{\"shards\":0}", "limits.shards: expected a whole number from 1 to 100000"},
+        {LIMITS, "{\"shards\":100001}", "limits.shards"},
         {INPUT, FROM ",\"size\":0", NULL},
         {INPUT, FROM ",\"size\":281474976710656", NULL},
         {INPUT, FROM ",\"size\":281474976710657", "inputs[0].size: expected a whole number"},
