@@ -47,8 +47,7 @@ static const char *const values[] = {
     "line\nbreak\rand\ttab",
     "\x1B[31mred\x1B]0;t\x07",
     "caf\xC3\xA9",
-    "\xC2\x9B"
-    "31m",
+    "\xC2\x9B[31m", /* C1 */
     "broken \xFF\xE2\x82",
 };
 
