@@ -70,6 +70,8 @@ static enum status command_run(const struct cli_options *options, struct error *
     AUTO(buf_free) struct buf json = BUF(4096);
     struct run_summary summary;
     TRY(load_job(options, &job, e));
+    if (options->report != NULL)
+        TRY(report_check(options->report, e));
     TRY(run_shown(&job, options, &summary, e));
     TRY(run_summary_json(&summary, &json, e));
     if (options->report != NULL)

@@ -29,6 +29,9 @@ enum status progress_start(const struct run_progress *progress, bool on_terminal
 void progress_stop(struct progress_display **display);
 
 /* TEXT and a line end to PATH, replacing what was there. */
+/* Can it be written? Before a run, whose files would be there if only its report failed. E_USAGE.
+ */
+enum status report_check(const char *path, struct error *e);
 enum status report_write(const char *path, struct span text, struct error *e);
 /* The final line of a failure: standard error, /dev/termination-log if it is there, the report if
  * asked. */

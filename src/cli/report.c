@@ -22,6 +22,15 @@ static enum status write_all(int fd, struct span text, struct error *e)
     return OK;
 }
 
+enum status report_check(const char *path, struct error *e)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+    if (fd < 0)
+        return fail_errno(e, E_USAGE, "report %s", path);
+    (void)close(fd);
+    return OK;
+}
+
 enum status report_write(const char *path, struct span text, struct error *e)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
