@@ -125,8 +125,10 @@ class Reports(Case):
 
     def test_a_report_that_cannot_be_written(self):
         self.put("a", self.plain())
-        result = self.run_decant("--report", "/nonexistent/report", job=self.quick_job(self.url("a")))
-        self.check_failure(result, 1, "report /nonexistent/report")
+        """Told before the run: afterwards its files would be there in spite of the failure."""
+        self.bad(2, "report /nonexistent/report", arguments=["--report", "/nonexistent/report"],
+                 job=self.quick_job(self.url("a")))
+        self.assertEqual([entry for entry in self.box.log() if entry["service"] != "control"], [])
 
     def test_termination_log(self):
         path = self.file("termination-log", "old" * 1000)
@@ -149,6 +151,37 @@ class Reports(Case):
                                   check=False)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(b"standard output", done.stderr)
+
+
+class Streams(Case):
+    def run_by_shell(self, redirection):
+        path = self.file("job", json.dumps(self.quick_job(self.url("s/"))))
+        return subprocess.run(["sh", "-c", f'exec "$0" run -c "$1" {redirection}', DECANT, path], env=self.environment(),
+                              capture_output=True, check=False)
+
+    def test_closed_ones(self):
+        """No file gets the number of a closed stream, and a log line or two with it."""
+        files = {"a": self.plain(300000), "b": self.plain(300000)}
+        for name, content in files.items():
+            self.put("s/" + name, content)
+        for redirection in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            with self.subTest(redirection=redirection):
+                self.volume = self.temporary("/dev/shm")
+                done = self.run_by_shell(redirection)
+                self.assertEqual(done.returncode, 0, done)
+                self.assert_files(files)
+
+    def test_nobody_reads(self):
+        self.put("s/a", self.plain())
+        for stream, code in (("stdout", 1), ("stderr", 0)):
+            with self.subTest(stream=stream):
+                path = self.file("job", json.dumps(self.quick_job(self.url("s/"))))
+                reader, writer = os.pipe()
+                os.close(reader)
+                with open(writer, "wb") as broken:
+                    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: broken}
+                    done = subprocess.run([DECANT, "run", "-c", path], env=self.environment(), check=False, **streams)
+                self.assertEqual(done.returncode, code, done)
 
 
 class Terminal(Case):

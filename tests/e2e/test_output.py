@@ -6,7 +6,7 @@ import os
 import subprocess
 import unittest
 
-from harness import DECANT, Case, counter
+from harness import DECANT, Case, Result, counter, tree
 
 MOUNTS = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
 SMALL = """
@@ -111,6 +111,42 @@ class FileSystems(Case):
             file.write("x")
         self.put("s/d/a", self.plain())
         self.bad(42, "d", job=self.quick_job(self.url("s/")))
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root")
+class AnotherUser(Case):
+    """decant as a user who is not root."""
+
+    NOBODY = 65534
+
+    def run_as_nobody(self, **volume):
+        path = self.file("job", json.dumps(self.quick_job(self.url("a"), network=None, volume=volume)))
+        done = subprocess.run([DECANT, "run", "-c", path], env=self.environment(), capture_output=True, check=False,
+                              user=self.NOBODY, group=self.NOBODY, extra_groups=[])
+        return self.judged(Result(done.returncode, done.stdout.decode(), done.stderr.decode()))
+
+    def setUp(self):
+        super().setUp()
+        if subprocess.run([DECANT, "--version"], env=self.environment(), capture_output=True, check=False, user=self.NOBODY,
+                          group=self.NOBODY).returncode != 0:
+            self.skipTest("the program is out of that user's reach")
+        self.content = self.plain()
+        self.put("a", self.content)
+
+    def test_volume_of_another(self):
+        self.check_failure(self.run_as_nobody(), 2, "Permission denied", "writable for user 65534", "fsGroup")
+        self.assertEqual(tree(self.volume), {})
+
+    def test_own_volume(self):
+        os.chmod(self.volume, 0o777)
+        self.assertEqual(self.run_as_nobody().code, 0)
+        self.assert_files({"a": self.content})
+        self.assertEqual(os.stat(os.path.join(self.volume, "a")).st_uid, self.NOBODY)
+
+    def test_owner_that_is_not_ours_to_give(self):
+        os.chmod(self.volume, 0o777)
+        self.check_failure(self.run_as_nobody(uid=1234), 2, "volume.uid", "CHOWN")
+        self.assertEqual(tree(self.volume), {})
 
 
 @unittest.skipUnless(MOUNTS, "no mount namespaces here")
