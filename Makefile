@@ -26,8 +26,8 @@ e2e: ## the tests against the sandbox only
 interop: ## the tests against the official SDK and Azurite only
 	@scripts/check.sh build interop
 
-bench: all ## peak memory with a 4 GiB blob and with 20,000 small ones
-	@/usr/bin/python3 tests/bench/memory.py --decant $(BUILD)/decant
+bench: all ## speed and memory beside curl, the SDK, azcopy, rclone, age; ARGS=--quick for less
+	@tests/bench/run.sh --decant $(BUILD)/decant $(ARGS)
 
 lint: ## layers, warnings with gcc and clang
 	@scripts/check.sh lint

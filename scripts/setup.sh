@@ -1,11 +1,13 @@
 #!/bin/sh
 # Installs what a task needs on Debian 12 or later, as root or with sudo; nothing where it is already there.
-# usage: scripts/setup.sh build|check
+# usage: scripts/setup.sh build|check|bench
 set -eu
 
 build="gcc libc6-dev make cmake libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev
     python3 python3-cryptography ca-certificates"
 check="libcmocka-dev clang python3-venv"
+bench="python3-venv curl time openssl nginx-light libnginx-mod-http-headers-more-filter libnginx-mod-http-echo
+    rclone age wrk gnuplot-nox libsecret-1-0"
 
 case "${1:-build}" in
 build) wanted=$build ;;
@@ -13,7 +15,11 @@ check)
     wanted="$build $check"
     command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm" # Azurite
     ;;
-*) echo "usage: scripts/setup.sh build|check" >&2; exit 2 ;;
+bench)
+    wanted="$build $bench"
+    command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm" # Azurite, azcopy
+    ;;
+*) echo "usage: scripts/setup.sh build|check|bench" >&2; exit 2 ;;
 esac
 
 missing=
@@ -34,5 +40,6 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing:$missing"
 $as_root apt-get update -qq
+# RUNLEVEL: the benchmark's nginx is its own; Debian's service must not start.
 # shellcheck disable=SC2086 # a list of packages
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+$as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
