@@ -211,6 +211,7 @@ static void test_suffix(void **state)
         {"https://v.vault.azure.net/keys/k", ".vault.azure.net", true},
         {"https://V.VAULT.Azure.NET:443", ".vault.azure.net", true},
         {"https://vault.azure.net", ".vault.azure.net", false},
+        {"https://a.example", "a.example", false}, /* there must be something before it */
         {"https://xvault.azure.net", ".vault.azure.net", false},
         {"https://v.vault.azure.net.evil.example", ".vault.azure.net", false},
         {"https://evil.example/.vault.azure.net", ".vault.azure.net", false},
