@@ -34,6 +34,7 @@ DOUBLES = os.environ.get("DOUBLES", os.path.join(ROOT, "build-check", "tests", "
 SANITIZER_EXIT = 99
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "LeakSanitizer has encountered")
 TIMEOUT_S = 120
+LARGE = 8 << 20
 ALL_CODES = (1, 2, 10, 11, 12, 13, 14, 20, 21, 22, 30, 31, 40, 41, 42, 130, 143)
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{20,}")
 SIGNATURE = re.compile(r"[?&]sig=(?!REDACTED|\*)[^\s\"&]+")
@@ -214,8 +215,11 @@ class Case(unittest.TestCase):
 
     def store(self, name, data, metadata=None, account=None, container=None):
         """DATA as it is, with the value of `encryptiondata`."""
-        return self.box.control("blob", container=container or self.container, name=name,
-                                base64=b64encode(data).decode(), **({"account": account} if account else {}),
+        content = {"base64": b64encode(data).decode()}
+        if len(data) > LARGE:
+            content = {"file": self.file(f"blob-{next(counter)}", data)}
+        return self.box.control("blob", container=container or self.container, name=name, **content,
+                                **({"account": account} if account else {}),
                                 metadata={"encryptiondata": metadata} if metadata is not None else {})
 
     def put(self, name, plaintext, key=None, account=None, container=None, **details):

@@ -130,6 +130,16 @@ class Reports(Case):
                  job=self.quick_job(self.url("a")))
         self.assertEqual([entry for entry in self.box.log() if entry["service"] != "control"], [])
 
+    def test_a_report_into_a_pipe(self):
+        self.put("a", self.plain())
+        path = os.path.join(self.folder, "pipe")
+        os.mkfifo(path)
+        reader = subprocess.Popen(["cat", path], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(reader.wait)
+        self.addCleanup(reader.kill)
+        result = self.good("--report", path, job=self.quick_job(self.url("a")))
+        self.assertEqual(reader.communicate(timeout=10)[0], result.out)
+
     def test_termination_log(self):
         path = self.file("termination-log", "old" * 1000)
         result = self.bad(20, job=self.quick_job(self.url("none")),
