@@ -41,6 +41,12 @@ class Clouds(Case):
                 hosts = {entry["path"] for entry in self.box.log("proxy")}
                 self.assertEqual(len(hosts), 3, hosts)
 
+    def test_letter_case_of_the_vault_s_host(self):
+        """Host names are the same in any case; what comes behind them is not ours to judge."""
+        job, files = self.cloud_job("public")
+        job["keys"][0]["kid"] = job["keys"][0]["kid"].replace("contoso.vault", "CONTOSO.Vault")
+        self.good(job=job, files=files)
+
     def test_login_host_of_the_cloud(self):
         environment = {"AZURE_CLIENT_ID": self.box["client_id"], "AZURE_TENANT_ID": self.box["tenant"],
                        "AZURE_CLIENT_SECRET": self.box["client_secret"]}

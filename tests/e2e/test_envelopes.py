@@ -313,6 +313,19 @@ class Manifests(Case):
         for entries in (self.by_digest(), self.by_key(), [*self.by_key()[:1], *self.by_digest()[1:]]):
             self.good(job=self.manifest(entries), files=wanted)
 
+    def test_behind_a_sas(self):
+        """In the manifest's own URL, or the input's for both."""
+        sas, wanted = self.sas(), {f"t/{name}": content for name, content in self.files.items()}
+        job = self.manifest(self.by_key())
+        job["identity"] = {"type": "none"}
+        job["inputs"][0]["sas_env"] = "SAS"
+        self.good(job=job, files=wanted, environment={"SAS": sas})
+        job = self.manifest(self.by_key())
+        job["identity"] = {"type": "none"}
+        job["inputs"][0]["from"] += "?" + sas
+        job["inputs"][0]["manifest"]["from"] += "?" + sas
+        self.good(job=job, files=wanted)
+
     def test_missing(self):
         entries = self.by_key() + [{"name": "gone", "size": 1, "sha256": "0" * 64}]
         self.bad(31, "manifest names gone", job=self.manifest(entries))

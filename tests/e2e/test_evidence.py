@@ -150,6 +150,9 @@ class TheService(Case):
         self.box.control("platform", absent=["reference-info-base64"])
         self.bad(13, "Forbidden", job=self.job(self.url("a")))
 
+    def test_a_slash_behind_the_provider(self):
+        self.good(job=self.job(self.url("a"), attestation={"provider": self.box["attestation"] + "/"}))
+
     def test_a_provider_that_is_none(self):
         job = self.job(self.url("a"), attestation={"provider": self.box["vault"]})
         result = self.run_decant(job=job)

@@ -148,3 +148,15 @@ class WhileAServiceHangs(Case):
 
     def test_sigint(self):
         self.ends_soon("release", {"delay_ms": 15000}, "vault", signal.SIGINT, 130)
+
+    def test_while_the_device_is_busy(self):
+        for plays in ("guest", "sev", "tsm"):
+            with self.subTest(plays=plays):
+                environment = {"DOUBLE_SEV": plays, "DOUBLE_SEV_FAIL": "throttle:100000"}
+                process = self.start([], self.job(self.url("s/"), attestation={"evidence": "auto"}), environment)
+                time.sleep(0.6)
+                process.send_signal(signal.SIGTERM)
+                start = time.monotonic()
+                self.check_failure(self.finish(process), 143, "SIGTERM")
+                self.assertLess(time.monotonic() - start, 3)
+                self.assertEqual(tree(self.volume), {})

@@ -4,7 +4,10 @@ import secrets
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from cryptography.hazmat.primitives import serialization
+
 from harness import Case, tree
+from sandbox import jose
 
 
 class Released(Case):
@@ -150,6 +153,9 @@ class FromFiles(Case):
             with self.subTest(name=name):
                 keys = [{"kid": self.key.versionless, "file": self.file("k", text)}]
                 self.good(job=self.quick_job(self.url("a"), keys=keys), files={"a": content})
+        pair = serialization.load_pem_private_key(self.key.private_pem.encode(), None)
+        keys = [{"kid": self.key.versionless, "file": self.file("k", jose.compact(jose.private_jwk(pair)))}]
+        self.good(job=self.quick_job(self.url("a"), keys=keys), files={"a": content})
         self.assertEqual(self.box.log("vault"), [])
         self.assertEqual(self.box.log("attestation"), [])
 

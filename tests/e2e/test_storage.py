@@ -242,3 +242,34 @@ class Lying(Case):
         self.put("s/a", self.plain(70000))
         self.box.fault({"wrong_range": "total"}, method="GET", path="/s/a", times=-1)
         self.bad(22, "s/a", job=self.quick_job(self.url("s/")), arguments=["--timeout", "2"])
+
+    def test_properties_that_lie(self):
+        """What HEAD says of a single blob is only a claim."""
+        self.put("a", self.plain(70000))
+        for headers, codes in (({"ETag": None}, (22,)), ({"ETag": "no quotes\u00e9"}, (22,)), ({"ETag": '"0xOTHER"'}, (31,)),
+                               ({"x-ms-meta-encryptiondata": None}, (30,)), ({"x-ms-meta-encryptiondata": "{}"}, (30,)),
+                               ({"Content-Length": "69000"}, (22, 30)), ({"Content-Length": "99999"}, (22, 30)),
+                               ({"Content-Length": "18446744073709551615"}, (22, 30, 41)), ({"Content-Length": "-1"}, (22,))):
+            with self.subTest(headers=headers):
+                self.box.control("reset")
+                self.box.fault({"headers": headers}, method="HEAD", times=-1)
+                result = self.run_decant("--timeout", "1", job=self.quick_job(self.url("a")))
+                self.assertIn(result.code, codes, result)
+                self.assertEqual(tree(self.volume), {})
+
+
+class DryRuns(Case):
+    """They find what a run would find, up to the first write."""
+
+    def test_each_finding(self):
+        self.put("s/a", self.plain(1000))
+        self.store("s/unencrypted", self.plain())
+        self.put("p/../x", self.plain())
+        for code, job in ((20, self.quick_job(self.url("none"))), (20, self.quick_job(self.url("none/"))),
+                          (21, self.quick_job(self.url("s/a"), identity={"type": "none"})),
+                          (30, self.quick_job(self.url("s/"))), (42, self.quick_job(self.url("p/"))),
+                          (31, self.quick_job({"from": self.url("s/a"), "size": 1})),
+                          (42, self.quick_job({"from": self.url("s/a"), "to": "../a"})),
+                          (2, self.quick_job(self.url("s/a"), volume={"path": "/nonexistent/volume"}))):
+            with self.subTest(code=code):
+                self.bad(code, job=job, arguments=["--dry-run"])
