@@ -67,7 +67,10 @@ enum status output_file_new(struct volume *volume, const char *name, uint64_t re
         return fail(e, E_BUG, "out of memory");
     if (unnamed_open(volume->root, &f->fd, e) != OK)
         return wrap(e, "%.200s", name);
-    if (space_reserve(volume, f->fd, reserve, e) != OK)
+    enum status s = space_reserve(volume, f->fd, reserve, e);
+    if (s == E_SPACE && earlier_make_room(volume))
+        s = space_reserve(volume, f->fd, reserve, e);
+    if (s != OK)
         return wrap(e, "%.200s", name);
     *out = f;
     f = NULL;
@@ -88,7 +91,10 @@ void output_file_free(struct output_file **file)
 enum status output_file_write(struct output_file *file, uint64_t at, struct span bytes,
                               struct error *e)
 {
-    if (bytes_write(file->fd, at, bytes, e) != OK)
+    enum status s = bytes_write(file->fd, at, bytes, e);
+    if (s == E_SPACE && earlier_make_room(file->volume))
+        s = bytes_write(file->fd, at, bytes, e);
+    if (s != OK)
         return wrap(e, "%.200s", file->name);
     atomic_fetch_add_explicit(&file->written, bytes.size, memory_order_relaxed);
     return OK;

@@ -2,12 +2,13 @@
  * output: the volume: is it confidential, is there room; files without a name that get theirs
  * together, when the whole run is known to be good.
  *
- *     volume_open → { file_new → file_write… → file_seal }… → volume_publish → volume_close
+ *     volume_open → { keep, or file_new → file_write… → file_seal }… → volume_publish →
+ *     volume_close
  *
  * Sealed files wait, complete and verified, below <volume>/.decant/stage/ under their later names,
  * so the file system itself refuses two files of one name. volume_publish moves them to their
  * places and writes ready.json last; if it fails it moves them back. volume_close removes whatever
- * was not published.
+ * was not published. Only a run that is killed leaves its stage, for the next one to keep from.
  */
 #ifndef DECANT_OUTPUT_H
 #define DECANT_OUTPUT_H
@@ -37,7 +38,8 @@ struct volume_facts {
     uint64_t available; /* bytes; UINT64_MAX if the file system has no limit (ramfs) */
 };
 
-/* Opens, checks, locks (one decant at a time), clears what a killed run left behind. E_VOLUME;
+/* Opens, checks, locks (one decant at a time), puts aside what a killed run left behind: it goes
+ * with volume_publish, volume_close, or when its room is needed. E_VOLUME;
  * E_USAGE if PATH is no directory or not writable; E_NAME if a file or link is where .decant should
  * be; E_BUG if another decant is at work on it. DRY: changes nothing, for --dry-run. */
 enum status volume_open(const struct volume_options *options, bool dry, struct volume **out,
@@ -77,6 +79,7 @@ struct output_entry {
     const char *envelope;
     const char *kid;                /* "" for plain */
     const char *content_key_sha256; /* hex of SHA-256 over the EncryptedKey bytes, or "" */
+    const char *decompress;         /* "gzip" if the file is what came out of it; else "" or NULL */
     uint8_t sha256[SHA256_SIZE];
     bool has_sha256;
 };
@@ -90,9 +93,21 @@ enum status output_file_sha256(struct output_file *file, uint64_t size,
 enum status output_file_seal(struct output_file **file, const struct output_entry *entry,
                              struct error *e);
 
+/* Is a file of an earlier run still right, so that it need not be fetched? Yes if ready.json, or
+ * the journal of a run that was killed, has an entry with just this name, from, etag, envelope, kid
+ * and content_key_sha256 (and sha256, if WANTED has one; WANTED's size is ignored), and the file is
+ * there: a regular file of that entry's size, with the mode and owner that this run gives, not
+ * touched since. Then it is one of this run's files: ready.json will list it as the earlier entry
+ * did, and no other blob may have its name; *SIZE is the size of its plaintext, for the caller to
+ * judge. If it is not right, *KEPT is false, *SIZE is left alone, and the file is to be fetched.
+ * E_NAME as for output_file_seal, also if the name was kept or sealed before. A dry run only looks,
+ * and does not notice names that are kept twice. Thread-safe. */
+enum status output_keep(struct volume *volume, const struct output_entry *wanted, bool *kept,
+                        uint64_t *size, struct error *e);
+
 /* All or nothing. SUMMARY: JSON members for ready.json without braces, e.g. "\"version\":1"; may be
  * empty. E_NAME if a place is a directory or below a link; E_SPACE; E_INTERRUPTED if stopped before
- * ready.json is in place. */
+ * ready.json is in place; E_BUG if a kept file was touched meanwhile. */
 enum status volume_publish(struct volume *volume, struct span summary, struct error *e);
 
 #endif

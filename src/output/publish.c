@@ -1,11 +1,11 @@
 /*
  * Publishing, all or nothing. The order makes it so:
- *   1. ready.json is written whole, into the stage: if there is no room for it, nothing was touched
- * yet.
+ *   1. What killed runs left and nobody took goes. ready.json is written whole, into the stage: if
+ * there is no room for it, nothing was touched yet.
  *   2. An old ready.json moves aside, so that nobody takes half-replaced files for a finished run.
  *   3. Each staged file moves to its place: into a free one by RENAME_NOREPLACE; one that has a
  * file or link by RENAME_EXCHANGE, which leaves the old one in the stage. Each step is noted
- * beforehand.
+ * beforehand. A kept file is in its place already: it must still be as it was.
  *   4. ready.json moves to its place: one rename, the point of no return.
  * A failure or a signal before 4 undoes the notes in reverse. Names were checked and proved free of
  * collisions among themselves (stage.c); what already lies on the volume is not trusted: no link is
@@ -19,82 +19,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MOVED      'n'
-#define EXCHANGED  'x'
-#define OLD_NAME   "ready.old"
-#define PIECE_SIZE ((size_t)64 * 1024)
+#define MOVED     'n'
+#define EXCHANGED 'x'
 
 struct publication {
     struct volume *volume;
     struct journal done; /* what to undo */
+    int ready;           /* the new ready.json */
     bool old_aside;
 };
 
 static void publication_free(struct publication *p)
 {
     journal_close(&p->done);
-}
-
-/* ---- ready.json --------------------------------------------------------------------------------
- */
-
-/* Bytes on their way into a new file. */
-struct writer {
-    int fd;
-    uint64_t at;
-    struct buf piece;
-};
-
-static void writer_free(struct writer *w)
-{
-    descriptor_close(&w->fd);
-    buf_free(&w->piece);
-}
-
-static enum status writer_flush(struct writer *w, struct error *e)
-{
-    TRY(bytes_write(w->fd, w->at, buf_span(&w->piece), e));
-    w->at += w->piece.size;
-    buf_clear(&w->piece);
-    return OK;
-}
-
-static enum status writer_add(struct writer *w, struct span bytes, struct error *e)
-{
-    TRY(buf_add(&w->piece, bytes, e));
-    return w->piece.size >= PIECE_SIZE ? writer_flush(w, e) : OK;
-}
-
-static enum status ready_compose(const struct volume *v, struct writer *w, struct span summary,
-                                 struct error *e)
-{
-    AUTO(record_free) struct record entry = RECORD_EMPTY;
-    TRY(writer_add(w, SPAN_LITERAL("{"), e));
-    TRY(writer_flush(w, e));
-    TRY(bytes_write(w->fd, w->at, summary, e)); /* of any size, so not through the piece */
-    w->at += summary.size;
-    TRY(writer_add(w, summary.size > 0 ? SPAN_LITERAL(",\"files\":[") : SPAN_LITERAL("\"files\":["),
-                   e));
-    for (uint64_t at = 0; at < v->entries.size;) {
-        TRY(writer_add(w, at > 0 ? SPAN_LITERAL(",\n") : SPAN_LITERAL("\n"), e));
-        TRY(journal_next(&v->entries, &at, &entry, e));
-        TRY(writer_add(w, buf_span(&entry.text), e));
-    }
-    TRY(writer_add(w, SPAN_LITERAL("]}\n"), e));
-    return writer_flush(w, e);
-}
-
-/* It may be read by whoever may read the files. */
-static enum status ready_stage(const struct volume *v, struct span summary, struct error *e)
-{
-    AUTO(writer_free) struct writer w = {.fd = -1, .piece = BUF(PIECE_SIZE + RECORD_TEXT_MAX)};
-    TRY(unnamed_open(v->root, &w.fd, e));
-    TRY(ready_compose(v, &w, summary, e));
-    TRY(volume_dress(v, w.fd, v->mode & 0444, READY_NAME, e));
-    (void)unlinkat(v->stage, READY_NAME, 0); /* of an attempt that was undone */
-    if (unnamed_link(w.fd, v->stage, READY_NAME) != 0)
-        return fail_errno(e, status_of(errno), "cannot give " READY_NAME " its name");
-    return OK;
+    descriptor_close(&p->ready);
 }
 
 static enum status old_ready_aside(struct publication *p, struct error *e)
@@ -153,7 +91,7 @@ static enum status rename_noted(struct publication *p, const struct places *at, 
 {
     uint64_t before = p->done.size;
     unsigned int how = kind == EXCHANGED ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-    TRY(journal_append(&p->done, kind, name, (struct span){0}, e));
+    TRY(journal_append(&p->done, &(struct note){.kind = kind, .name = name}, e));
     *number = 0;
     if (renameat2(at->from, at->leaf, at->to, at->leaf, how) == 0)
         return OK;
@@ -184,10 +122,11 @@ static enum status files_move(struct publication *p, struct error *e)
 {
     const struct volume *v = p->volume;
     AUTO(record_free) struct record entry = RECORD_EMPTY;
-    for (uint64_t at = 0; at < v->entries.size;) {
+    for (uint64_t at = v->entries.first; at < v->entries.size;) {
         TRY(stop_check(e));
         TRY(journal_next(&v->entries, &at, &entry, e));
-        if (file_move(p, entry.name, e) != OK) {
+        enum status s = entry.kind == KEPT ? kept_check(v, &entry, e) : file_move(p, entry.name, e);
+        if (s != OK) {
             (void)wrap(e, "%.200s", entry.name);
             if (e->status == E_NAME)
                 advise(
@@ -261,6 +200,7 @@ static enum status publish_steps(struct publication *p, struct error *e)
     const struct volume *v = p->volume;
     TRY(old_ready_aside(p, e));
     TRY(files_move(p, e));
+    TRY(ready_touch(p->ready, e));
     if (!v->memory && syncfs(v->root) != 0) /* all data before the name that vouches for it */
         return fail_errno(e, status_of(errno), "cannot write the volume out");
     TRY(stop_check(e));
@@ -273,9 +213,11 @@ static enum status publish_steps(struct publication *p, struct error *e)
 
 static enum status publish_or_undo(struct volume *v, struct span summary, struct error *e)
 {
-    AUTO(publication_free) struct publication p = {.volume = v, .done = {.fd = -1}};
+    AUTO(publication_free)
+    struct publication p = {.volume = v, .done = {.fd = -1}, .ready = -1};
     TRY(stop_check(e));
-    TRY(ready_stage(v, summary, e));
+    (void)earlier_make_room(v);
+    TRY(ready_stage(v, summary, &p.ready, e));
     TRY(journal_open(&p.done, v->root, e));
     enum status s = publish_steps(&p, e);
     if (s != OK)

@@ -16,6 +16,11 @@ void descriptor_close(int *fd)
     *fd = -1;
 }
 
+bool time_is_before(struct timespec a, struct timespec b)
+{
+    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
 enum status status_of(int number)
 {
     static const struct {

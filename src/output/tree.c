@@ -74,7 +74,7 @@ static enum status step_down(const struct walk *w, int directory, const char *se
     /* Noted before it is done: what is not in the list cannot be undone. */
     uint64_t before = w->made != NULL ? w->made->size : 0;
     if (w->made != NULL)
-        TRY(journal_append(w->made, MADE_DIRECTORY, prefix, (struct span){0}, e));
+        TRY(journal_append(w->made, &(struct note){.kind = MADE_DIRECTORY, .name = prefix}, e));
     bool new = false;
     enum status s = directory_make(directory, segment, w->mode, out, &new, e);
     if (w->made != NULL && !new)

@@ -2,7 +2,7 @@
  * The volume as one directory descriptor: opening, checking, locking, and closing without a trace.
  * Its path comes from the job; what is on it may have been left by an earlier run, killed or not,
  * or by another container. Promises: one decant at a time; after volume_close nothing unpublished
- * is left.
+ * is left, neither of this run nor of a killed one.
  */
 #include "output/internal.h"
 
@@ -41,6 +41,7 @@ static enum status volume_new(const struct volume_options *o, bool dry, struct v
     if (v == NULL)
         return fail(e, E_BUG, "out of memory");
     v->root = v->own = v->stage = v->tree = v->entries.fd = -1;
+    v->earlier = EARLIER_EMPTY;
     v->dry = dry;
     v->mode = o->mode & 0777;
     v->uid = o->uid;
@@ -170,10 +171,9 @@ enum status volume_open(const struct volume_options *options, bool dry, struct v
     TRY(unnamed_probe(v, e));
     TRY(volume_lock(v, e));
     TRY(own_device_check(v, e));
-    if (!dry) {
+    if (!dry)
         TRY(stage_open(v, e));
-        TRY(journal_open(&v->entries, v->root, e));
-    }
+    earlier_open(v);
     *out = v;
     v = NULL;
     return OK;
@@ -186,6 +186,7 @@ void volume_close(struct volume **volume)
         return;
     *volume = NULL;
     journal_close(&v->entries);
+    earlier_close(&v->earlier);
     stage_close(v);
     if (v->locked && v->ours && !v->published)
         (void)unlinkat(v->root, OWN_NAME, AT_REMOVEDIR); /* fails, rightly, if anything is in it */

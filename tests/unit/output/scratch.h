@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -143,6 +144,38 @@ static inline enum status put(struct volume *v, const char *name, const char *te
                                  .kid = "https://v.example/keys/k"};
     return output_file_seal(&f, &entry, e);
 }
+
+/* The published ready.json. */
+static inline struct cJSON *ready_of(const char *root)
+{
+    struct error e = {0};
+    struct cJSON *tree = NULL;
+    AUTO(buf_free) struct buf text = BUF((size_t)16 << 20);
+    assert_ok(file_read(below(root, ".decant/ready.json"), (size_t)16 << 20, &text, E_BUG, &e), &e);
+    assert_ok(json_parse(buf_span(&text), E_BUG, &tree, &e), &e);
+    return tree;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HEAP_BY_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEAP_BY_SANITIZER 1
+#endif
+#endif
+
+#ifdef HEAP_BY_SANITIZER
+size_t __sanitizer_get_current_allocated_bytes(void);
+static inline size_t heap_in_use(void)
+{
+    return __sanitizer_get_current_allocated_bytes();
+}
+#else
+static inline size_t heap_in_use(void)
+{
+    return mallinfo2().uordblks;
+}
+#endif
 
 /* ---- Children in a mount namespace: cmocka's assertions would return into the parent's runner
  * ---- */

@@ -2,20 +2,9 @@
 #include "scratch.h"
 
 #include <cjson/cJSON.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
-
-static struct cJSON *ready_of(const char *root)
-{
-    struct error e = {0};
-    struct cJSON *tree = NULL;
-    AUTO(buf_free) struct buf text = BUF((size_t)16 << 20);
-    assert_ok(file_read(below(root, ".decant/ready.json"), (size_t)16 << 20, &text, E_BUG, &e), &e);
-    assert_ok(json_parse(buf_span(&text), E_BUG, &tree, &e), &e);
-    return tree;
-}
 
 static int files_in(const char *root)
 {
@@ -379,27 +368,6 @@ static void a_mount_inside_the_volume_is_refused(void **state)
 }
 
 /* ---- Many ---- */
-
-#if defined(__SANITIZE_ADDRESS__)
-#define HEAP_BY_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HEAP_BY_SANITIZER 1
-#endif
-#endif
-
-#ifdef HEAP_BY_SANITIZER
-size_t __sanitizer_get_current_allocated_bytes(void);
-static size_t heap_in_use(void)
-{
-    return __sanitizer_get_current_allocated_bytes();
-}
-#else
-static size_t heap_in_use(void)
-{
-    return mallinfo2().uordblks;
-}
-#endif
 
 #define MANY 20000
 
