@@ -85,8 +85,8 @@ class Lies(Case):
             with self.subTest(lie=lie):
                 self.box.control("reset")
                 self.box.control("tamper", service="vault", what=lie)
-                self.bad(14, "blob a", self.WORDS.get(lie, "key release|release:|JWS"), job=self.job(self.url("a")))
-                self.assertEqual(len(self.releases()), 1)
+                result = self.bad(14, "blob a", self.WORDS.get(lie, "key release|release:|JWS"), job=self.job(self.url("a")))
+                self.assertEqual(len(self.releases()), 1, [result, self.box.log()])
 
     def test_chain_of_one_under_a_trusted_leaf_is_still_a_chain(self):
         """Known above as a lie: without the intermediate there is no way to the root."""
