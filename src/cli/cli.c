@@ -64,6 +64,17 @@ static enum status run_shown(const struct job *job, const struct cli_options *op
     return job_run(job, &run_options, &progress, summary, e);
 }
 
+/* What is published stays published: that nobody takes the summary does not make the run a failure.
+ */
+static void tell_summary(const struct cli_options *options, struct span json)
+{
+    struct error e = {0};
+    if (options->report != NULL && report_write(options->report, json, &e) != OK)
+        LOG(LOG_WARN, "summary_not_written", LOG_STRING("reason", e.text));
+    if (print_line(json, &e) != OK)
+        LOG(LOG_WARN, "summary_not_written", LOG_STRING("reason", e.text));
+}
+
 static enum status command_run(const struct cli_options *options, struct error *e)
 {
     AUTO(job_free) struct job job = {0};
@@ -74,9 +85,8 @@ static enum status command_run(const struct cli_options *options, struct error *
         TRY(report_check(options->report, e));
     TRY(run_shown(&job, options, &summary, e));
     TRY(run_summary_json(&summary, &json, e));
-    if (options->report != NULL)
-        TRY(report_write(options->report, buf_span(&json), e));
-    return print_line(buf_span(&json), e);
+    tell_summary(options, buf_span(&json));
+    return OK;
 }
 
 static const struct command {

@@ -34,7 +34,7 @@ static const struct choice source_choices[] = {{"vault", false}, {"sidecar", tru
 static const struct choice decompress_choices[] = {{"gzip", true}, {NULL, 0}};
 
 static const struct range size_range = {0, 1ULL << 48}, parallel_range = {1, 256},
-                          memory_range = {16, 1 << 20}, time_range = {0, 10 * 365 * 86400},
+                          memory_range = {32, 1 << 20}, time_range = {0, 10 * 365 * 86400},
                           plaintext_range = {0, 1ULL << 40}, id_range = {0, UINT32_MAX - 1},
                           shards_range = {1, 100000};
 
@@ -227,8 +227,11 @@ static enum status parse_variable(const char *value, struct job *out, struct err
     struct span text = span_trim(span_text(value));
     if (span_starts(text, "{"))
         return job_parse(text, out, e);
-    AUTO(buf_free) struct buf decoded = BUF(JOB_TEXT_MAX);
-    if (base64_decode(text, BASE64, &decoded, E_USAGE, e) != OK)
+    AUTO(buf_free) struct buf letters = BUF(2 * JOB_TEXT_MAX), decoded = BUF(JOB_TEXT_MAX);
+    for (size_t i = 0; i < text.size; i++) /* base64(1) breaks its lines */
+        if (strchr(" \t\r\n", text.data[i]) == NULL)
+            TRY(buf_add(&letters, span_of(text.data + i, 1), e));
+    if (base64_decode(buf_span(&letters), BASE64, &decoded, E_USAGE, e) != OK)
         return wrap(e, "neither JSON nor base64 of JSON");
     return job_parse(buf_span(&decoded), out, e);
 }

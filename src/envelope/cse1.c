@@ -22,7 +22,6 @@ static enum status cse1_open(struct envelope *v, const struct envelope_metadata 
                     "the blob's %" PRIu64
                     " bytes are not whole blocks of 16: it was cut or added to",
                     v->stored_size);
-    v->name = protocol->name;
     v->unit_size = v->stored_size;
     v->unit_overhead = 1; /* of padding, at least */
     v->plain_size = v->stored_size - 1;

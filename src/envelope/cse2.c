@@ -30,7 +30,6 @@ enum status cse2_open(struct envelope *v, const struct envelope_metadata *m, con
                     v->stored_size);
     const uint64_t regions = v->stored_size / unit + (last != 0);
 
-    v->name = protocol->name;
     v->unit_size = unit;
     v->unit_overhead = REGION_OVERHEAD;
     v->plain_size = v->stored_size - regions * REGION_OVERHEAD;

@@ -68,9 +68,12 @@ uint64_t envelope_plain_size(const struct envelope *envelope)
     return envelope->plain_size;
 }
 
-const char *envelope_name(const struct envelope *envelope)
+const char *envelope_name(enum envelope_format format, const struct envelope_metadata *metadata)
 {
-    return envelope->name;
+    const struct protocol *protocol = metadata != NULL ? protocol_find(metadata->protocol) : NULL;
+    if (protocol != NULL)
+        return protocol->name;
+    return format == ENVELOPE_AES_GCM ? "aes-gcm" : "plain";
 }
 
 /* The nearest number of whole units: 8 MiB are two regions of 4 MiB and 28 bytes, not one. */

@@ -147,7 +147,6 @@ static enum status gcm_open(struct envelope *v, const struct envelope_metadata *
                             const struct kek *kek, struct error *e)
 {
     (void)m;
-    v->name = "aes-gcm";
     if (v->stored_size < REGION_OVERHEAD)
         return fail(e, E_NOT_AUTHENTIC,
                     "%" PRIu64 " bytes are too few for AES-GCM's nonce and tag of %d",
@@ -175,7 +174,6 @@ const struct format format_gcm = {
     .feed = gcm_feed,
     .finish = gcm_finish,
     .needs_key = true,
-    .is_verified = true,
 };
 
 const struct format format_cse2 = {
@@ -185,5 +183,4 @@ const struct format format_cse2 = {
     .finish = gcm_finish,
     .needs_metadata = true,
     .needs_key = true,
-    .is_verified = true,
 };

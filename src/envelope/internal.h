@@ -70,7 +70,7 @@ struct format {
     enum status (*start)(struct envelope_reader *r, struct error *e);
     enum status (*feed)(struct envelope_reader *r, struct span bytes, struct error *e);
     enum status (*finish)(struct envelope_reader *r, struct error *e); /* NULL: nothing to do */
-    bool needs_metadata, needs_key, is_verified;
+    bool needs_metadata, needs_key;
 };
 extern const struct format format_cse2, format_cse1, format_gcm, format_plain;
 
@@ -78,7 +78,6 @@ extern const struct format format_cse2, format_cse1, format_gcm, format_plain;
  * UNIT_OVERHEAD (at least, for CSE_V1) are no plaintext. */
 struct envelope {
     const struct format *format;
-    const char *name;
     uint64_t stored_size, plain_size;
     uint64_t unit_size, unit_overhead;
     struct secret key;

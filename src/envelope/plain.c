@@ -16,7 +16,6 @@ static enum status plain_open(struct envelope *v, const struct envelope_metadata
     (void)m;
     (void)kek;
     (void)e;
-    v->name = "plain";
     v->unit_size = 1;
     v->plain_size = v->stored_size;
     return OK;

@@ -143,6 +143,8 @@ static enum status open_next(struct fetch *fetch, struct http_session *session, 
         return fail(e, E_SPACE, "out of memory");
     active->workers = 1;
     TRY(transfer_open(fetch->run, session, &item, &active->transfer, e));
+    if (active->transfer == NULL)
+        return OK;
     *out = active;
     active = NULL;
     return OK;
@@ -192,11 +194,11 @@ static enum status worker(void *context, struct error *e)
     return status;
 }
 
-/* A connection costs about 1 MiB: libcurl's receive buffer, the reader's, TLS. The rest is for a
- * page of the listing. */
+/* A connection costs about 1 MiB: libcurl's receive buffer, the reader's, TLS. The rest is for the
+ * program and two pages of a listing with long names. */
 static size_t worker_count(const struct job *job)
 {
-    uint64_t room = job->limits.memory_mib - 12;
+    uint64_t room = job->limits.memory_mib - 24;
     return (size_t)(job->limits.parallel < room ? job->limits.parallel : room);
 }
 

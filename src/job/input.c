@@ -179,32 +179,36 @@ enum status input_check_listed(struct input *input, const struct blob *blob, str
     return OK;
 }
 
-static enum status check_sha256_pin(const char *pin, struct output_file *file, uint64_t size,
-                                    struct error *e)
+static enum status expect_line(const struct manifest_line *line, struct expectation *out,
+                               struct error *e)
 {
-    uint8_t digest[SHA256_SIZE];
-    AUTO(buf_free) struct buf hex = BUF(2 * SHA256_SIZE);
-    TRY(output_file_sha256(file, size, digest, e));
-    TRY(hex_encode(span_of(digest, sizeof(digest)), &hex, e));
-    if (!span_is(buf_span(&hex), pin))
-        return fail(e, E_MISMATCH, "its SHA-256 is not the one in the manifest");
+    AUTO(buf_free) struct buf digest = BUF(SHA256_SIZE);
+    out->source = "the manifest";
+    out->has_size = line->has_size;
+    out->size = line->size;
+    out->key_sha256 = line->key_sha256;
+    out->has_sha256 = line->sha256 != NULL;
+    if (line->sha256 == NULL)
+        return OK;
+    TRY(hex_decode(span_text(line->sha256), &digest, E_MISMATCH, e));
+    memcpy(out->sha256, digest.data, SHA256_SIZE);
     return OK;
 }
 
-enum status input_check_pin(const struct input *input, const struct blob *blob, uint64_t plain_size,
-                            const char *key_sha256, struct output_file *file, struct error *e)
+enum status input_expects(const struct input *input, const struct blob *blob,
+                          struct expectation *out, struct error *e)
 {
+    const struct config_input *config = input->config;
+    *out = (struct expectation){.source = "the job",
+                                .has_size = config->has_size,
+                                .size = config->size,
+                                .has_sha256 = config->has_sha256};
+    memcpy(out->sha256, config->sha256, SHA256_SIZE);
     if (input->manifest == NULL)
         return OK;
     const struct manifest_line *line = manifest_find(input->manifest, input_rest_of(input, blob));
-    if (line == NULL)
-        return fail(e, E_BUG, "it was not looked up in the manifest");
-    if (line->has_size && line->size != plain_size)
-        return fail(e, E_MISMATCH, "%llu bytes of plaintext, %llu in the manifest",
-                    (unsigned long long)plain_size, (unsigned long long)line->size);
-    if (line->key_sha256 != NULL && strcmp(line->key_sha256, key_sha256) != 0)
-        return fail(e, E_MISMATCH, "its content key is not the one in the manifest");
-    return line->sha256 != NULL ? check_sha256_pin(line->sha256, file, plain_size, e) : OK;
+    return line != NULL ? expect_line(line, out, e)
+                        : fail(e, E_BUG, "it was not looked up in the manifest");
 }
 
 enum status input_check_complete(const struct input *input, struct error *e)

@@ -23,6 +23,7 @@ struct run {
     struct keyring *keyring;
     struct plan *plan;
     _Atomic uint64_t plain_bytes; /* promised or written so far */
+    _Atomic uint64_t kept;        /* files of an earlier run that were still right */
 };
 
 /* ---- keyring: the job's keys, each released at most once, when a blob first names it ---- */
@@ -34,13 +35,12 @@ enum status keyring_check(const struct job *job, struct error *e);
 /* Starts the attestation on a thread of its own, if any key is to be released with it. */
 enum status keyring_open(struct run *run, struct keyring **out, struct error *e);
 void keyring_close(struct keyring **keyring);
+/* May a blob name this key? E_BAD_KEY if not. */
+enum status keyring_allows(const struct keyring *keyring, const char *kid, struct error *e);
 /* The key that a blob names; E_BAD_KEY if the job does not allow it. Thread-safe; *OUT lives as
  * long as the keyring. */
 enum status keyring_find(struct keyring *keyring, const char *kid, const struct kek **out,
                          struct error *e);
-/* The key for blobs that name none (aes-gcm): KID as the job has it. */
-enum status keyring_named(struct keyring *keyring, const char *kid, const struct kek **out,
-                          struct error *e);
 
 /* ---- input: one of the job's inputs ---- */
 
@@ -68,13 +68,21 @@ enum status input_name(const struct input *input, const struct blob *blob, char 
 /* URL of the blob without its query, for messages and ready.json. */
 enum status input_blob_url(const struct input *input, const struct blob *blob, struct buf *out,
                            struct error *e);
-/* The three checks against the manifest, if there is one; E_MISMATCH. A listed blob must be in it
- * (one thread at a time); what was decrypted must be what is pinned (any thread); at the end
- * nothing may be missing. */
+/* The manifest, if there is one: a listed blob must be in it (one thread at a time), and at the end
+ * none may be missing. E_MISMATCH. */
 enum status input_check_listed(struct input *input, const struct blob *blob, struct error *e);
-enum status input_check_pin(const struct input *input, const struct blob *blob, uint64_t plain_size,
-                            const char *key_sha256, struct output_file *file, struct error *e);
 enum status input_check_complete(const struct input *input, struct error *e);
+
+/* What the job or its manifest says that a blob's plaintext is. */
+struct expectation {
+    const char *source; /* "the job", "the manifest" */
+    bool has_size, has_sha256;
+    uint64_t size;
+    uint8_t sha256[SHA256_SIZE];
+    const char *key_sha256; /* of the wrapped content key, lower-case hex; or NULL */
+};
+enum status input_expects(const struct input *input, const struct blob *blob,
+                          struct expectation *out, struct error *e);
 
 /* ---- plan: the job's inputs as a stream of blobs, a page at a time ---- */
 
@@ -131,7 +139,8 @@ const struct manifest_line *manifest_unseen(const struct manifest *manifest);
 
 struct transfer;
 
-/* Properties, envelope, content key, file with its space reserved. In a dry run: no file. */
+/* Properties, envelope, content key, file with its space reserved (in a dry run no file). *OUT
+ * stays NULL if the file of an earlier run is still right: then nothing is left to do. */
 enum status transfer_open(struct run *run, struct http_session *session, struct plan_item *item,
                           struct transfer **out, struct error *e); /* empties ITEM */
 void transfer_close(struct transfer **transfer);

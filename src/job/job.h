@@ -20,7 +20,8 @@ struct run_progress {
 
 struct run_summary {
     bool dry_run;
-    uint64_t files, plain_bytes, stored_bytes;
+    uint64_t files, kept; /* of the files, those of an earlier run that were still right */
+    uint64_t plain_bytes, stored_bytes;
     uint64_t requests, retries, keys;
     int64_t attest_ms, release_ms, total_ms; /* 0: did not happen */
 };

@@ -12,6 +12,8 @@
 #include "evidence/evidence.h"
 #include "key/key.h"
 
+enum { PATIENCE_MS = 5 * 60 * 1000 }; /* a fleet that starts together waits its turn */
+
 struct held_key {
     char asked[1024]; /* the key id that was asked for */
     struct kek kek;
@@ -162,6 +164,7 @@ static enum status release(struct keyring *keyring, const char *asked, struct ke
         .bearer = secret_view(&bearer),
         .offer = &keyring->offer,
         .ca_file = http_ca_file(keyring->run->http),
+        .patience_ms = PATIENCE_MS,
     };
     AUTO(http_session_give) struct http_session *session = NULL;
     TRY(http_session_take(keyring->run->http, &session, e));
@@ -295,23 +298,22 @@ static const struct config_key *match_key(const struct job *job, const char *kid
     return NULL;
 }
 
+enum status keyring_allows(const struct keyring *keyring, const char *kid, struct error *e)
+{
+    if (match_key(keyring->run->job, kid) != NULL)
+        return OK;
+    (void)fail(e, E_BAD_KEY, "it wants the key \"%s\", which the job does not allow", kid);
+    advise(e, "If that key is right, add it to \"keys\", or its id to that key's \"aliases\"");
+    return e->status;
+}
+
 enum status keyring_find(struct keyring *keyring, const char *kid, const struct kek **out,
                          struct error *e)
 {
+    TRY(keyring_allows(keyring, kid, e));
     const struct config_key *key = match_key(keyring->run->job, kid);
-    if (key == NULL) {
-        (void)fail(e, E_BAD_KEY, "it wants the key \"%s\", which the job does not allow", kid);
-        advise(e, "If that key is right, add it to \"keys\", or its id to that key's \"aliases\"");
-        return e->status;
-    }
     (void)pthread_mutex_lock(&keyring->mutex);
     enum status status = hold_key(keyring, key, asked_for(key, kid), out, e);
     (void)pthread_mutex_unlock(&keyring->mutex);
     return status;
-}
-
-enum status keyring_named(struct keyring *keyring, const char *kid, const struct kek **out,
-                          struct error *e)
-{
-    return keyring_find(keyring, kid != NULL ? kid : keyring->run->job->keys[0].kid, out, e);
 }

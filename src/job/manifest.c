@@ -26,24 +26,33 @@ static bool is_digest(const char *text)
            (strlen(text) == 2 * SHA256_SIZE && strspn(text, "0123456789abcdef") == 2 * SHA256_SIZE);
 }
 
+/* A member of a wrong type is no pin that may be overlooked. */
+static enum status read_pin(const cJSON *item, const char *name, const char **out, struct error *e)
+{
+    *out = json_text(item, name);
+    if (json_member(item, name) == NULL || (*out != NULL && is_digest(*out)))
+        return OK;
+    return fail(e, E_MISMATCH, "\"%s\" in the manifest is not 64 lower-case hex digits", name);
+}
+
+static enum status read_pins(const cJSON *item, struct manifest_line *line, struct error *e)
+{
+    TRY(read_pin(item, "sha256", &line->sha256, e));
+    TRY(read_pin(item, "key_sha256", &line->key_sha256, e));
+    line->has_size = json_member(item, "size") != NULL;
+    if (line->has_size && !json_number(item, "size", &line->size))
+        return fail(e, E_MISMATCH, "\"size\" in the manifest is not a number of bytes");
+    if (line->sha256 == NULL && line->key_sha256 == NULL)
+        return fail(e, E_MISMATCH, "neither \"sha256\" nor \"key_sha256\" in the manifest");
+    return OK;
+}
+
 static enum status read_line(const cJSON *item, struct manifest_line *line, struct error *e)
 {
-    *line = (struct manifest_line){
-        .name = json_text(item, "name"),
-        .sha256 = json_text(item, "sha256"),
-        .key_sha256 = json_text(item, "key_sha256"),
-        .has_size = json_number(item, "size", &line->size),
-    };
-    line->has_size = json_number(item, "size", &line->size);
+    *line = (struct manifest_line){.name = json_text(item, "name")};
     if (line->name == NULL)
         return fail(e, E_MISMATCH, "an entry of the manifest has no name");
-    if (line->sha256 == NULL && line->key_sha256 == NULL)
-        return fail(e, E_MISMATCH, "%s: neither \"sha256\" nor \"key_sha256\" in the manifest",
-                    line->name);
-    if (!is_digest(line->sha256) || !is_digest(line->key_sha256))
-        return fail(e, E_MISMATCH, "%s: a pin in the manifest is not 64 lower-case hex digits",
-                    line->name);
-    return OK;
+    return read_pins(item, line, e) == OK ? OK : wrap(e, "%s", line->name);
 }
 
 static enum status read_lines(struct manifest *manifest, struct error *e)

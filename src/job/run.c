@@ -122,6 +122,7 @@ static void summarize(struct run *run, int64_t start)
     struct run_summary *summary = run->summary;
     summary->dry_run = run->options->dry_run;
     summary->files = atomic_load(&run->progress->blobs_done);
+    summary->kept = atomic_load(&run->kept);
     summary->plain_bytes = atomic_load(&run->plain_bytes);
     summary->stored_bytes = atomic_load(&run->progress->bytes_found);
     summary->requests = counters.requests;

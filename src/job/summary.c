@@ -8,6 +8,7 @@ enum status run_summary_json(const struct run_summary *summary, struct buf *out,
         uint64_t value;
     } members[] = {
         {"files", summary->files},
+        {"kept", summary->kept},
         {"bytes", summary->plain_bytes},
         {"stored_bytes", summary->stored_bytes},
         {"keys", summary->keys},

@@ -12,11 +12,13 @@ struct transfer {
     struct run *run;
     struct plan_item item;
     struct buf url;
-    struct envelope *envelope;
-    char kid[512];
+    struct envelope_metadata metadata;    /* of the client-side encrypted formats */
+    const char *kid;                      /* as the blob or the job names it; "" if there is none */
     char key_sha256[2 * SHA256_SIZE + 1]; /* of the wrapped content key, or "" */
-    struct output_file *file;             /* plaintext; compressed if the input is */
-    _Atomic uint64_t next;                /* stretch */
+    struct expectation expected;
+    struct envelope *envelope;
+    struct output_file *file; /* plaintext; compressed if the input is */
+    _Atomic uint64_t next;    /* stretch */
 };
 
 static const enum envelope_format formats[] = {
@@ -25,61 +27,128 @@ static const enum envelope_format formats[] = {
     [CONFIG_FORMAT_PLAIN] = ENVELOPE_PLAIN,
 };
 
-static enum status wrap_blob(const struct transfer *transfer, struct error *e)
+/* What goes wrong with a blob names it; what goes wrong with a key or a service does not. */
+static enum status of_blob(const struct transfer *transfer, enum status status, struct error *e)
 {
-    return wrap(e, "blob %s", transfer->item.blob.name);
+    const char *container = strrchr(transfer->item.input->location.container_url, '/');
+    if (status == OK)
+        return OK;
+    return wrap(e, "blob %s/%s", container != NULL ? container + 1 : "", transfer->item.blob.name);
 }
 
-static enum status fingerprint(struct transfer *transfer, struct span wrapped, struct error *e)
+static const struct config_input *config_of(const struct transfer *transfer)
+{
+    return transfer->item.input->config;
+}
+
+static bool is_cse(const struct transfer *transfer)
+{
+    enum envelope_format format = formats[config_of(transfer)->format];
+    return format == ENVELOPE_CSE || format == ENVELOPE_CSE_V1;
+}
+
+static enum status fingerprint(struct transfer *transfer, struct error *e)
 {
     uint8_t digest[SHA256_SIZE];
     AUTO(buf_free) struct buf hex = BUF(2 * SHA256_SIZE);
-    TRY(sha256(wrapped, digest, e));
+    TRY(sha256(span_of(transfer->metadata.wrapped, transfer->metadata.wrapped_size), digest, e));
     TRY(hex_encode(span_of(digest, sizeof(digest)), &hex, e));
     memcpy(transfer->key_sha256, buf_text(&hex), hex.size + 1);
     return OK;
 }
 
-static enum status open_cse(struct transfer *transfer, enum envelope_format format, struct error *e)
+static enum status read_metadata(struct transfer *transfer, struct error *e)
 {
-    struct envelope_metadata metadata;
-    const struct kek *kek = NULL;
-    const struct blob *blob = &transfer->item.blob;
-    TRY(envelope_metadata_parse(blob->encryption_data, format, &metadata, e));
-    TRY(keyring_find(transfer->run->keyring, metadata.kid, &kek, e));
-    memcpy(transfer->kid, kek->kid, sizeof(transfer->kid));
-    TRY(fingerprint(transfer, span_of(metadata.wrapped, metadata.wrapped_size), e));
-    return envelope_open(format, &metadata, kek, blob->size, &transfer->envelope, e);
-}
-
-static enum status open_envelope(struct transfer *transfer, struct error *e)
-{
-    const struct config_input *config = transfer->item.input->config;
-    enum envelope_format format = formats[config->format];
-    const struct kek *kek = NULL;
-    if (format == ENVELOPE_CSE || format == ENVELOPE_CSE_V1)
-        return open_cse(transfer, format, e);
-    if (format == ENVELOPE_AES_GCM) {
-        TRY(keyring_named(transfer->run->keyring, config->key, &kek, e));
-        memcpy(transfer->kid, kek->kid, sizeof(transfer->kid));
-    }
-    return envelope_open(format, NULL, kek, transfer->item.blob.size, &transfer->envelope, e);
+    const struct config_input *config = config_of(transfer);
+    struct envelope_metadata *metadata = &transfer->metadata;
+    transfer->kid = "";
+    if (config->format == CONFIG_FORMAT_AES_GCM)
+        transfer->kid = config->key != NULL ? config->key : transfer->run->job->keys[0].kid;
+    if (!is_cse(transfer))
+        return OK;
+    TRY(envelope_metadata_parse(transfer->item.blob.encryption_data, formats[config->format],
+                                metadata, e));
+    TRY(keyring_allows(transfer->run->keyring, metadata->kid, e));
+    transfer->kid = metadata->kid;
+    return fingerprint(transfer, e);
 }
 
 static enum status check_size(const struct transfer *transfer, uint64_t size, struct error *e)
 {
-    const struct config_input *config = transfer->item.input->config;
-    if (config->has_size && config->size != size)
-        return fail(e, E_MISMATCH, "%llu bytes of plaintext, the job says %llu",
-                    (unsigned long long)size, (unsigned long long)config->size);
+    const struct expectation *expected = &transfer->expected;
+    if (expected->has_size && expected->size != size)
+        return fail(e, E_MISMATCH, "%llu bytes of plaintext, %s says %llu",
+                    (unsigned long long)size, expected->source, (unsigned long long)expected->size);
     return OK;
 }
 
-/* For CSE_V1 the size is known only at the end. */
+/* All that can be said without the key: what the blob is, and that it is the one that is meant. */
+static enum status describe(struct transfer *transfer, struct error *e)
+{
+    struct expectation *expected = &transfer->expected;
+    TRY(input_blob_url(transfer->item.input, &transfer->item.blob, &transfer->url, e));
+    TRY(read_metadata(transfer, e));
+    TRY(input_expects(transfer->item.input, &transfer->item.blob, expected, e));
+    if (expected->key_sha256 != NULL && strcmp(expected->key_sha256, transfer->key_sha256) != 0)
+        return fail(e, E_MISMATCH, "its content key is not the one in %s", expected->source);
+    return OK;
+}
+
+static const char *name_of_envelope(const struct transfer *transfer)
+{
+    return envelope_name(formats[config_of(transfer)->format],
+                         is_cse(transfer) ? &transfer->metadata : NULL);
+}
+
+static struct output_entry entry_of(const struct transfer *transfer, uint64_t size)
+{
+    struct output_entry entry = {
+        .name = transfer->item.name,
+        .size = size,
+        .from = buf_text(&transfer->url),
+        .etag = transfer->item.blob.etag,
+        .envelope = name_of_envelope(transfer),
+        .kid = transfer->kid,
+        .content_key_sha256 = transfer->key_sha256,
+        .decompress = config_of(transfer)->gunzip ? "gzip" : "",
+        .has_sha256 = transfer->expected.has_sha256,
+    };
+    memcpy(entry.sha256, transfer->expected.sha256, sizeof(entry.sha256));
+    return entry;
+}
+
+static void count_done(const struct transfer *transfer)
+{
+    atomic_fetch_add(&transfer->run->progress->blobs_done, 1);
+}
+
+/* A file of an earlier run that is still right is not fetched again. */
+static enum status keep(struct transfer *transfer, bool *kept, struct error *e)
+{
+    const struct output_entry wanted = entry_of(transfer, 0);
+    uint64_t size = 0;
+    TRY(output_keep(transfer->run->volume, &wanted, kept, &size, e));
+    if (!*kept)
+        return OK;
+    TRY(check_size(transfer, size, e));
+    TRY(run_count_plaintext(transfer->run, size, e));
+    atomic_fetch_add(&transfer->run->kept, 1);
+    atomic_fetch_add(&transfer->run->progress->bytes_done, transfer->item.blob.size);
+    count_done(transfer);
+    return OK;
+}
+
+static enum status find_key(struct transfer *transfer, const struct kek **kek, struct error *e)
+{
+    *kek = NULL;
+    return transfer->kid[0] == '\0' ? OK
+                                    : keyring_find(transfer->run->keyring, transfer->kid, kek, e);
+}
+
+/* Of CSE_V1 and gzip the size is known only at the end. */
 static bool size_is_exact(const struct transfer *transfer)
 {
-    return !transfer->item.input->config->gunzip &&
-           transfer->item.input->config->format != CONFIG_FORMAT_CSE_V1;
+    return !config_of(transfer)->gunzip && config_of(transfer)->format != CONFIG_FORMAT_CSE_V1;
 }
 
 static enum status reserve(struct transfer *transfer, struct error *e)
@@ -87,37 +156,50 @@ static enum status reserve(struct transfer *transfer, struct error *e)
     uint64_t size = envelope_plain_size(transfer->envelope);
     if (size_is_exact(transfer))
         TRY(check_size(transfer, size, e));
-    if (!transfer->item.input->config->gunzip)
+    if (!config_of(transfer)->gunzip)
         TRY(run_count_plaintext(transfer->run, size, e));
     if (transfer->run->options->dry_run)
         return volume_has_room(transfer->run->volume, size, e);
     return output_file_new(transfer->run->volume, transfer->item.name, size, &transfer->file, e);
 }
 
-static enum status prepare(struct transfer *transfer, struct error *e)
+static enum status unlock(struct transfer *transfer, const struct kek *kek, struct error *e)
 {
-    TRY(input_blob_url(transfer->item.input, &transfer->item.blob, &transfer->url, e));
-    TRY(open_envelope(transfer, e));
+    TRY(envelope_open(formats[config_of(transfer)->format],
+                      is_cse(transfer) ? &transfer->metadata : NULL, kek, transfer->item.blob.size,
+                      &transfer->envelope, e));
     return reserve(transfer, e);
+}
+
+static enum status ask_properties(struct run *run, struct http_session *session,
+                                  struct plan_item *item, struct error *e)
+{
+    struct blob blob = {0};
+    TRY(storage_properties(item->input->storage, session, &blob, e));
+    blob_free(&item->blob);
+    item->blob = blob;
+    atomic_fetch_add(&run->progress->bytes_found, blob.size);
+    return OK;
 }
 
 enum status transfer_open(struct run *run, struct http_session *session, struct plan_item *item,
                           struct transfer **out, struct error *e)
 {
-    if (!item->has_properties) {
-        struct blob blob = {0};
-        TRY(storage_properties(item->input->storage, session, &blob, e));
-        blob_free(&item->blob);
-        item->blob = blob;
-        atomic_fetch_add(&run->progress->bytes_found, blob.size);
-    }
+    const struct kek *kek = NULL;
+    bool kept = false;
+    if (!item->has_properties)
+        TRY(ask_properties(run, session, item, e));
     AUTO(transfer_close) struct transfer *transfer = memory_array(1, sizeof(*transfer));
     if (transfer == NULL)
         return fail(e, E_SPACE, "out of memory");
     *transfer = (struct transfer){.run = run, .item = *item, .url = BUF(URL_SIZE_MAX)};
     *item = (struct plan_item){0};
-    if (prepare(transfer, e) != OK)
-        return wrap_blob(transfer, e);
+    TRY(of_blob(transfer, describe(transfer, e), e));
+    TRY(of_blob(transfer, keep(transfer, &kept, e), e));
+    if (kept)
+        return OK;
+    TRY(find_key(transfer, &kek, e));
+    TRY(of_blob(transfer, unlock(transfer, kek, e), e));
     *out = transfer;
     transfer = NULL;
     return OK;
@@ -151,9 +233,7 @@ static enum status decrypt(void *context, struct span bytes, struct error *e)
 {
     const struct stretch *stretch = context;
     atomic_fetch_add(&stretch->transfer->run->progress->bytes_done, bytes.size);
-    if (envelope_reader_feed(stretch->reader, bytes, e) != OK)
-        return wrap_blob(stretch->transfer, e);
-    return OK;
+    return of_blob(stretch->transfer, envelope_reader_feed(stretch->reader, bytes, e), e);
 }
 
 static enum status read_stretch(struct transfer *transfer, struct http_session *session,
@@ -163,11 +243,10 @@ static enum status read_stretch(struct transfer *transfer, struct http_session *
     const struct sink sink = output_file_sink(transfer->file);
     struct stretch stretch = {.transfer = transfer, .reader = reader};
     const struct feed feed = {.take = decrypt, .context = &stretch};
-    if (envelope_reader_start(reader, transfer->envelope, span, &sink, e) != OK)
-        return wrap_blob(transfer, e);
+    TRY(of_blob(transfer, envelope_reader_start(reader, transfer->envelope, span, &sink, e), e));
     TRY(storage_read(transfer->item.input->storage, session, &transfer->item.blob, span->stored_at,
                      span->stored_size, &feed, e));
-    return envelope_reader_finish(reader, e) == OK ? OK : wrap_blob(transfer, e);
+    return of_blob(transfer, envelope_reader_finish(reader, e), e);
 }
 
 enum status transfer_work(struct transfer *transfer, struct http_session *session,
@@ -193,52 +272,36 @@ static enum status inflate_file(struct transfer *transfer, uint64_t *size, struc
     return OK;
 }
 
-static enum status check_digest(struct transfer *transfer, struct output_entry *entry,
-                                struct error *e)
+static enum status check_digest(struct transfer *transfer, uint64_t size, struct error *e)
 {
-    const struct config_input *config = transfer->item.input->config;
-    if (!config->has_sha256)
+    const struct expectation *expected = &transfer->expected;
+    uint8_t digest[SHA256_SIZE];
+    if (!expected->has_sha256)
         return OK;
-    TRY(output_file_sha256(transfer->file, entry->size, entry->sha256, e));
-    entry->has_sha256 = true;
-    if (!span_equal(span_of(entry->sha256, SHA256_SIZE), span_of(config->sha256, SHA256_SIZE)))
-        return fail(e, E_MISMATCH, "its SHA-256 is not the one in the job");
+    TRY(output_file_sha256(transfer->file, size, digest, e));
+    if (!span_equal(span_of(digest, SHA256_SIZE), span_of(expected->sha256, SHA256_SIZE)))
+        return fail(e, E_MISMATCH, "its SHA-256 is not the one in %s", expected->source);
     return OK;
-}
-
-static enum status seal(struct transfer *transfer, uint64_t size, struct error *e)
-{
-    struct output_entry entry = {
-        .name = transfer->item.name,
-        .size = size,
-        .from = buf_text(&transfer->url),
-        .etag = transfer->item.blob.etag,
-        .envelope = envelope_name(transfer->envelope),
-        .kid = transfer->kid,
-        .content_key_sha256 = transfer->key_sha256,
-    };
-    TRY(check_digest(transfer, &entry, e));
-    TRY(input_check_pin(transfer->item.input, &transfer->item.blob, size, transfer->key_sha256,
-                        transfer->file, e));
-    return output_file_seal(&transfer->file, &entry, e);
 }
 
 static enum status judge(struct transfer *transfer, uint64_t *size, struct error *e)
 {
     TRY(envelope_verdict(transfer->envelope, size, e));
-    if (transfer->item.input->config->gunzip)
+    if (config_of(transfer)->gunzip)
         TRY(inflate_file(transfer, size, e));
     TRY(check_size(transfer, *size, e));
-    return seal(transfer, *size, e);
+    TRY(check_digest(transfer, *size, e));
+    const struct output_entry entry = entry_of(transfer, *size);
+    return output_file_seal(&transfer->file, &entry, e);
 }
 
 enum status transfer_finish(struct transfer *transfer, struct error *e)
 {
     uint64_t size = envelope_plain_size(transfer->envelope);
-    if (!transfer->run->options->dry_run && judge(transfer, &size, e) != OK)
-        return wrap_blob(transfer, e);
-    atomic_fetch_add(&transfer->run->progress->blobs_done, 1);
+    if (!transfer->run->options->dry_run)
+        TRY(of_blob(transfer, judge(transfer, &size, e), e));
+    count_done(transfer);
     LOG(LOG_DEBUG, "blob", LOG_STRING("name", transfer->item.name), LOG_NUMBER("bytes", size),
-        LOG_STRING("envelope", envelope_name(transfer->envelope)));
+        LOG_STRING("envelope", name_of_envelope(transfer)));
     return OK;
 }

@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-#define REPLY_MAX   (512u * 1024u)
-#define THROTTLE_MS ((int64_t)5 * 60 * 1000) /* a fleet that starts together waits its turn */
+#define REPLY_MAX (512u * 1024u)
 
 /* For the first row whose status (0: any) and words fit. */
 static const struct remedy {
@@ -77,7 +76,7 @@ static enum status call(struct http_session *session, const struct key_post *pos
         .max_reply = REPLY_MAX,
         .timeout_ms = post->timeout_ms,
         .retry = true, /* a release changes nothing at the vault */
-        .patience_ms = THROTTLE_MS,
+        .patience_ms = post->patience_ms,
         .direct = post->direct,
     };
     TRY(http_call(session, &request, reply, e));

@@ -104,6 +104,7 @@ struct key_post {
     struct span bearer; /* empty: none */
     struct span body;   /* JSON */
     int64_t timeout_ms;
+    int64_t patience_ms; /* while the answer is 429 */
     bool direct;
 };
 

@@ -42,6 +42,7 @@ struct key_release_request {
     struct span bearer; /* access token for the vault */
     const struct key_offer *offer;
     const char *ca_file; /* trust store for the JWS's x5c chain; NULL: the system's */
+    int64_t patience_ms; /* how long to wait one's turn at a vault that throttles */
 };
 
 /* POST KID/release, verify the answer fully, unwrap. E_NOT_RELEASED, E_BAD_KEY, E_NETWORK. OUT must

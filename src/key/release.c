@@ -34,7 +34,8 @@ static enum status release(struct http_session *session, const struct key_releas
     AUTO(buf_free) struct buf url = BUF(URL_MAX);
     AUTO(buf_free) struct buf body = BUF(BODY_MAX);
     AUTO(buf_free) struct buf nonce = BUF(2 * NONCE_BYTES + 1);
-    struct key_post post = {.what = "key release", .timeout_ms = TIMEOUT_MS};
+    struct key_post post = {
+        .what = "key release", .timeout_ms = TIMEOUT_MS, .patience_ms = request->patience_ms};
 
     TRY(buf_addf(&url, e, "%s/release?api-version=" API_VERSION, request->kid));
     TRY(add_nonce(&nonce, e));

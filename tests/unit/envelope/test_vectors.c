@@ -66,7 +66,7 @@ static void check_sdk_blob(const char *folder, enum envelope_format format, cons
     assert_string_equal(metadata.library, "Python 12.31.0b1");
     for (uint32_t most = 0; most < 200000; most = most * 60 + 3) {
         assert_ok(envelope_open(format, &metadata, kek, blob.size, &v, &e), &e);
-        assert_string_equal(envelope_name(v), name);
+        assert_string_equal(envelope_name(format, &metadata), name);
         memory_sink_new(&m, size + 16);
         assert_ok(read_blob(v, buf_span(&blob), 1, most, &m, &n, &e), &e);
         assert_int_equal(n, size);

@@ -223,7 +223,7 @@ static void refused(void **state)
                                        "policy requirements.")},
          E_NOT_RELEASED,
          "Forbidden",
-         "decant policy",
+         "release policy",
          1},
         {{.status = 403,
           .body =
@@ -407,7 +407,7 @@ static void sidecar_refuses(void **state)
           .body = "{\"error\":\"releasing the key failed: Target environment attestation does not "
                   "meet key release policy requirements.\"}"},
          E_NOT_RELEASED,
-         "decant policy"},
+         "release policy"},
         {{.status = 403, .body = "{\"error\":\"no\"}"}, E_NOT_RELEASED, ""},
         {{.status = 400, .body = "{\"error\":\"no\"}"}, E_NOT_RELEASED, ""},
         {{.status = 500, .body = "{\"error\":\"no\"}"}, E_NETWORK, ""},
