@@ -17,6 +17,15 @@ enum status input_blob_url(const struct input *input, const struct blob *blob, s
     return percent_encode(span_text(blob->name), "/", out, e);
 }
 
+enum status input_blame(const struct input *input, const struct blob *blob, enum status status,
+                        struct error *e)
+{
+    const char *container = strrchr(input->location.container_url, '/');
+    if (status == OK)
+        return OK;
+    return wrap(e, "blob %s/%s", container != NULL ? container + 1 : "", blob->name);
+}
+
 static enum status read_sas(const struct config_place *place, struct buf *sas, struct error *e)
 {
     if (place->env != NULL) {

@@ -68,6 +68,9 @@ enum status input_name(const struct input *input, const struct blob *blob, char 
 /* URL of the blob without its query, for messages and ready.json. */
 enum status input_blob_url(const struct input *input, const struct blob *blob, struct buf *out,
                            struct error *e);
+/* "blob CONTAINER/NAME: " in front of E's text, unless STATUS is OK; returns STATUS. */
+enum status input_blame(const struct input *input, const struct blob *blob, enum status status,
+                        struct error *e);
 /* The manifest, if there is one: a listed blob must be in it (one thread at a time), and at the end
  * none may be missing. E_MISMATCH. */
 enum status input_check_listed(struct input *input, const struct blob *blob, struct error *e);

@@ -153,13 +153,11 @@ static enum status take_listed(struct plan *plan, struct blob *blob, struct plan
     if (!input_wants(input, blob))
         return OK;
     plan->listed_some = true;
-    if (input_check_listed(input, blob, e) != OK)
-        return wrap(e, "blob %s", blob->name);
+    TRY(input_blame(input, blob, input_check_listed(input, blob, e), e));
     TRY(is_mine(plan, blob->name, blob->size, &mine, e));
     if (!mine)
         return OK;
-    if (input_name(input, blob, &item->name, e) != OK)
-        return wrap(e, "blob %s", blob->name);
+    TRY(input_blame(input, blob, input_name(input, blob, &item->name, e), e));
     count_one(plan, blob);
     item->input = input;
     item->has_properties = true;

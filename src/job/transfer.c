@@ -30,10 +30,7 @@ static const enum envelope_format formats[] = {
 /* What goes wrong with a blob names it; what goes wrong with a key or a service does not. */
 static enum status of_blob(const struct transfer *transfer, enum status status, struct error *e)
 {
-    const char *container = strrchr(transfer->item.input->location.container_url, '/');
-    if (status == OK)
-        return OK;
-    return wrap(e, "blob %s/%s", container != NULL ? container + 1 : "", transfer->item.blob.name);
+    return input_blame(transfer->item.input, &transfer->item.blob, status, e);
 }
 
 static const struct config_input *config_of(const struct transfer *transfer)
@@ -135,6 +132,7 @@ static enum status keep(struct transfer *transfer, bool *kept, struct error *e)
     atomic_fetch_add(&transfer->run->kept, 1);
     atomic_fetch_add(&transfer->run->progress->bytes_done, transfer->item.blob.size);
     count_done(transfer);
+    LOG(LOG_DEBUG, "kept", LOG_STRING("name", transfer->item.name), LOG_NUMBER("bytes", size));
     return OK;
 }
 

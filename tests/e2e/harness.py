@@ -186,6 +186,12 @@ class Case(unittest.TestCase):
         self.secrets = [self.box["client_secret"], self.box["account_key"]]
         self.plaintexts = []
 
+    def empty(self):
+        """An empty volume again, so that nothing can be kept."""
+        for name in os.listdir(self.volume):
+            path = os.path.join(self.volume, name)
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+
     def temporary(self, where):
         folder = tempfile.mkdtemp(prefix="decant-e2e-", dir=where)
         os.chmod(folder, 0o755)

@@ -73,7 +73,10 @@ class Logs(Case):
 
     def test_levels(self):
         job = self.job(self.url("s/"))
-        lines = [len(self.good("--log-level", level, job=job).err.splitlines()) for level in ("error", "warn", "info", "debug")]
+        lines = []
+        for level in ("error", "warn", "info", "debug"):
+            self.empty()
+            lines.append(len(self.good("--log-level", level, job=job).err.splitlines()))
         self.assertEqual(lines[0], 0)
         self.assertEqual(sorted(lines), lines)
         self.assertLess(lines[2], lines[3])
@@ -159,8 +162,8 @@ class Reports(Case):
         with open("/dev/full", "w", encoding="ascii") as full:
             done = subprocess.run([DECANT, "run", "-c", path], env=self.environment(), stdout=full, stderr=subprocess.PIPE,
                                   check=False)
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertIn(b"standard output", done.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr)    # what is published stays published
+        self.assertIn(b"summary_not_written", done.stderr)
 
 
 class Streams(Case):
@@ -183,7 +186,7 @@ class Streams(Case):
 
     def test_nobody_reads(self):
         self.put("s/a", self.plain())
-        for stream, code in (("stdout", 1), ("stderr", 0)):
+        for stream in ("stdout", "stderr"):
             with self.subTest(stream=stream):
                 path = self.file("job", json.dumps(self.quick_job(self.url("s/"))))
                 reader, writer = os.pipe()
@@ -191,7 +194,7 @@ class Streams(Case):
                 with open(writer, "wb") as broken:
                     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: broken}
                     done = subprocess.run([DECANT, "run", "-c", path], env=self.environment(), check=False, **streams)
-                self.assertEqual(done.returncode, code, done)
+                self.assertEqual(done.returncode, 0, done)
 
 
 class Terminal(Case):
@@ -273,6 +276,6 @@ class Limits(Case):
     def test_one_worker_and_many(self):
         content = self.plain(20 << 20)
         self.put("a", content)
-        for limits in ({"parallel": 1}, {"parallel": 256}, {"memory_mib": 16}, {"memory_mib": 16, "parallel": 1}):
+        for limits in ({"parallel": 1}, {"parallel": 256}, {"memory_mib": 32}, {"memory_mib": 32, "parallel": 1}):
             with self.subTest(limits=limits):
                 self.good(job=self.quick_job(self.url("a"), limits=limits), files={"a": content})

@@ -31,6 +31,7 @@ class Storage(Case):
         for case, action in self.PASSING.items():
             with self.subTest(case=case):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault(action, method="GET", path="/s/a")
                 result = self.good(job=self.quick_job(self.url("s/")), files={"a": self.content})
                 if case not in ("slow", "late", "drop"):     # libcurl itself asks again on a connection that was closed

@@ -89,6 +89,7 @@ class Identities(Case):
     def test_none(self):
         self.box.control("public", container=self.container)
         self.good(job=self.storage_only("none"), files=self.files)
+        self.empty()
         self.bad(12, "vault.azure.net", "none", job=self.job_as("none"))
 
     def test_authority_over_plain_http_to_a_far_host(self):

@@ -85,7 +85,7 @@ class Lies(Case):
             with self.subTest(lie=lie):
                 self.box.control("reset")
                 self.box.control("tamper", service="vault", what=lie)
-                result = self.bad(14, "blob a", self.WORDS.get(lie, "key release|release:|JWS"), job=self.job(self.url("a")))
+                result = self.bad(14, "key http", self.WORDS.get(lie, "key release|release:|JWS"), job=self.job(self.url("a")))
                 self.assertEqual(len(self.releases()), 1, [result, self.box.log()])
 
     def test_chain_of_one_under_a_trusted_leaf_is_still_a_chain(self):
@@ -104,7 +104,7 @@ class Refused(Case):
 
     def refused(self, key, *words, **details):
         self.put("a", self.content, key)
-        return self.bad(13, "blob a", *words, job=self.job(self.url("a"), keys=[{"kid": key.versionless}], **details))
+        return self.bad(13, "key http", *words, job=self.job(self.url("a"), keys=[{"kid": key.versionless}], **details))
 
     def test_missing_key(self):
         kid = f"{self.box['vault']}/keys/nowhere"
@@ -203,7 +203,7 @@ class FromTheSidecar(Case):
     def test_refused(self):
         key = self.box.key("stays", exportable=False)
         self.put("a", self.content, key)
-        self.bad(13, "blob a", "sidecar", job=self.sidecar_job(key))
+        self.bad(13, "key http", "sidecar", job=self.sidecar_job(key))
 
     def test_not_there(self):
         self.put("a", self.content)
@@ -218,4 +218,4 @@ class FromTheSidecar(Case):
             with self.subTest(body=body):
                 self.box.control("reset")
                 self.box.fault({"body": body}, service="sidecar", times=-1)
-                self.bad(14, "blob a", job=self.sidecar_job(self.key))
+                self.bad(14, "key http|sidecar", job=self.sidecar_job(self.key))

@@ -178,7 +178,7 @@ class Full(Case):
     def test_one_blob_too_large(self):
         """Known before a byte of it is asked for."""
         self.put("a", self.plain(3 << 20))
-        self.refused(self.quick_job(self.url("a")), "blob a", "bytes", "larger")
+        self.refused(self.quick_job(self.url("a")), r"blob \w+/a", "bytes", "larger")
         self.assertEqual(self.reads(), [])
 
     def test_dry_run_tells(self):
@@ -188,8 +188,8 @@ class Full(Case):
     def test_many_blobs_together(self):
         for i in range(30):
             self.put(f"s/{i}", self.plain(100000))
-        self.refused(self.quick_job(self.url("s/")), "blob s/", "larger")
+        self.refused(self.quick_job(self.url("s/")), r"blob \w+/s/", "larger")
 
     def test_inflated(self):
         self.put("a", gzip.compress(bytes(10 << 20)))
-        self.refused(self.quick_job({"from": self.url("a"), "decompress": "gzip"}), "blob a", "larger")
+        self.refused(self.quick_job({"from": self.url("a"), "decompress": "gzip"}), r"blob \w+/a", "larger")
