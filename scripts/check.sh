@@ -58,7 +58,7 @@ unit() {
 }
 
 sandbox() {
-    $python -m unittest discover -s sandbox/tests -t .
+    $python -m unittest discover -s sandbox/tests
 }
 
 schema() {
