@@ -224,6 +224,7 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(
             self.command, self.path, self.headers, scheme=self.scheme, stream=self.rfile, size=int(size)
         )
+        request.arrived = time.time()
         service = self.server.route(request)
         action = self.server.world.faults.take(service.name, request.method, request.target)
         if "delay_ms" in action:
@@ -268,7 +269,7 @@ class Handler(BaseHTTPRequestHandler):
             status=status,
             range=span,
             host=request.host,
-            time=time.time(),
+            time=request.arrived,
         )
 
     def send(self, request, answer, action):

@@ -33,7 +33,7 @@ class WrongKey(Case):
             with self.subTest(algorithm=algorithm):
                 self.put("a", content(SIZE), key(algorithm))
                 other = LocalKey(algorithm, key(algorithm).kid)
-                self.bad(14, "blob a", job=self.job(self.url("a"), keks=[other]), sas=self.sas())
+                self.bad(14, r"blob \w+/a", job=self.job(self.url("a"), keks=[other]), sas=self.sas())
 
     def test_a_key_that_the_job_does_not_allow(self):
         self.put("a", content(17), key(name="other"))
@@ -122,12 +122,12 @@ class Tampered(Case):
 class Downgraded(Case):
     def test_version_1_unasked(self):
         self.put("a", content(100), version="1.0")
-        self.bad(30, "blob a", job=self.job(self.url("a")), sas=self.sas())
+        self.bad(30, r"blob \w+/a", job=self.job(self.url("a")), sas=self.sas())
 
     def test_version_1_wrong_digest(self):
         self.put("a", content(100), version="1.0")
         work = self.job({"from": self.url("a"), "format": "cse-v1", "sha256": "0" * 64})
-        self.bad(31, "blob a", job=work, sas=self.sas())
+        self.bad(31, r"blob \w+/a", job=work, sas=self.sas())
 
     def test_version_1_cut(self):
         self.put("a", content(100), version="1.0")
@@ -135,4 +135,4 @@ class Downgraded(Case):
         for size in (0, len(data) - 1):
             with self.subTest(size=size):
                 self.store("a", data[:size], metadata)
-                self.bad(30, "blob a", job=self.job({"from": self.url("a"), "format": "cse-v1"}), sas=self.sas())
+                self.bad(30, r"blob \w+/a", job=self.job({"from": self.url("a"), "format": "cse-v1"}), sas=self.sas())
