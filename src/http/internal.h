@@ -24,8 +24,9 @@ struct http {
 struct http_session {
     struct http *http;
     struct http_session *next;
-    CURLM *multi; /* keeps the connections */
-    CURL *easy;   /* set up anew for each exchange */
+    CURLM *multi;      /* keeps the connections */
+    CURL *easy;        /* set up anew for each exchange */
+    uint64_t streamed; /* bytes of the body streamed last */
     char said[CURL_ERROR_SIZE];
 };
 

@@ -178,6 +178,7 @@ size_t reply_take_body(char *bytes, size_t one, size_t size, void *context)
     enum status status = stop_check(x->e); /* a fast stream does not let libcurl return for long */
     if (status != OK)
         return give_up(x, status);
+    x->session->streamed += x->stream != NULL ? piece.size : 0;
     if (x->stream == NULL)
         status = body_keep(x, piece);
     else if (is_success(x))

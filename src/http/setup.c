@@ -15,6 +15,8 @@
 #define STALL_S           30L
 #define STALL_BYTES       1024L
 #define STREAM_BUFFER     (512L * 1024) /* halves the time of a single fast connection */
+#define STREAM_SMALL      (64L * 1024)
+#define STREAM_LARGE      (1024u * 1024)
 #define LARGE_BODY        (64u * 1024)
 
 static const struct {
@@ -177,6 +179,15 @@ static enum status trust_set(struct exchange *x)
     return set_text(x, CURLOPT_PROXY_CAPATH, NULL);
 }
 
+/* libcurl takes the buffer anew for each transfer, and ours is wiped when it gives it back: a small
+ * body is not worth a large one. What the session brought last tells what comes next. */
+static enum status buffer_set(struct exchange *x)
+{
+    long size = x->session->streamed >= STREAM_LARGE ? STREAM_BUFFER : STREAM_SMALL;
+    x->session->streamed = 0;
+    return set_number(x, CURLOPT_BUFFERSIZE, size);
+}
+
 static enum status times_set(struct exchange *x)
 {
     const struct http_request *r = x->request;
@@ -197,7 +208,7 @@ static enum status times_set(struct exchange *x)
     TRY(set_number(x, CURLOPT_CONNECTTIMEOUT_MS, r->direct ? CONNECT_DIRECT_MS : CONNECT_MS));
     if (x->stream == NULL)
         return OK;
-    TRY(set_number(x, CURLOPT_BUFFERSIZE, STREAM_BUFFER));
+    TRY(buffer_set(x));
     TRY(set_number(x, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES));
     return set_number(x, CURLOPT_LOW_SPEED_TIME, STALL_S);
 }
