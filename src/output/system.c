@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void descriptor_close(int *fd)
@@ -93,4 +94,18 @@ enum status bytes_write(int fd, uint64_t at, struct span bytes, struct error *e)
         at += (uint64_t)n;
     }
     return OK;
+}
+
+enum status volume_dress(const struct volume *v, int fd, mode_t mode, const char *name,
+                         struct error *e)
+{
+    if (fchmod(fd, mode) != 0)
+        return fail_errno(e, status_of(errno), "cannot set the mode of %.200s", name);
+    if (v->uid == (uid_t)-1 && v->gid == (gid_t)-1)
+        return OK;
+    if (fchown(fd, v->uid, v->gid) == 0)
+        return OK;
+    (void)fail_errno(e, E_USAGE, "cannot give %.200s to the owner that the job names", name);
+    advise(e, "leave out volume.uid and volume.gid, or run as root with the capability CHOWN");
+    return E_USAGE;
 }

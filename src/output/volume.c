@@ -17,20 +17,6 @@
 
 #define LOCK_TRIES 16
 
-enum status volume_dress(const struct volume *v, int fd, mode_t mode, const char *name,
-                         struct error *e)
-{
-    if (fchmod(fd, mode) != 0)
-        return fail_errno(e, status_of(errno), "cannot set the mode of %.200s", name);
-    if (v->uid == (uid_t)-1 && v->gid == (gid_t)-1)
-        return OK;
-    if (fchown(fd, v->uid, v->gid) == 0)
-        return OK;
-    (void)fail_errno(e, E_USAGE, "cannot give %.200s to the owner that the job names", name);
-    advise(e, "leave out volume.uid and volume.gid, or run as root with the capability CHOWN");
-    return E_USAGE;
-}
-
 /* ---- Opening -----------------------------------------------------------------------------------
  */
 

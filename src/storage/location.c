@@ -14,6 +14,12 @@
 #define CONTAINER_ADVICE                                                                           \
     "write https://ACCOUNT.blob.core.windows.net/CONTAINER/BLOB, or end in '/' for every blob below"
 
+bool span_is_nocase(struct span s, const char *text)
+{
+    return s.size == strlen(text) &&
+           (s.size == 0 || strncasecmp((const char *)s.data, text, s.size) == 0);
+}
+
 /* Parameters that choose an operation: the request has its own. */
 static const char *const operations[] = {"restype", "comp",    "prefix", "delimiter", "marker",
                                          "include", "timeout", "where",  "maxresults"};

@@ -11,12 +11,6 @@
 
 #include "storage/internal.h"
 
-bool span_is_nocase(struct span s, const char *text)
-{
-    return s.size == strlen(text) &&
-           (s.size == 0 || strncasecmp((const char *)s.data, text, s.size) == 0);
-}
-
 bool decimal_parse(struct span text, uint64_t *out)
 {
     uint64_t n = 0;
