@@ -7,6 +7,7 @@ import selectors
 import socket
 import socketserver
 import ssl
+import time
 
 from sandbox import pki
 from sandbox.server import Handler, Listener, Refusal, Service
@@ -108,7 +109,8 @@ class ProxyHandler(socketserver.StreamRequestHandler):
         target = head.split(b"\r\n")[0].split(b" ")[1].decode("latin-1") if head.count(b" ") > 1 else "?"
         action = world.faults.take("proxy", "CONNECT", target)
         status = 403 if not match or match[2] != b"443" else action.get("status", 200)
-        world.log.add(service="proxy", method="CONNECT" if match else "?", path=target, status=status, range=None)
+        world.log.add(service="proxy", method="CONNECT" if match else "?", path=target, status=status, range=None,
+                      time=time.time())
         if action.get("drop"):
             return
         reason = {200: "Connection established", 403: "Only CONNECT to port 443"}.get(status, "Refused")
