@@ -5,6 +5,7 @@ regions up gets another SHA-256.
 """
 
 import dataclasses
+import email.utils
 import gzip
 import hashlib
 import os
@@ -33,7 +34,7 @@ class Plaintext:
     def read(self, wanted):
         if not self.rest:
             size = min(self.left, len(BLOCK))
-            self.rest = (self.index.to_bytes(8, "big") + BLOCK[8:])[:size]
+            self.rest = (self.index.to_bytes(8, "big") + BLOCK[8:size])[:size]
             self.left, self.index = self.left - size, self.index + 1
         piece, self.rest = self.rest[:wanted], self.rest[wanted:]
         self.hash.update(piece)
@@ -173,7 +174,7 @@ def etag(path):
 def page(blobs, container, marker):
     entries = "".join(
         f"<Blob><Name>{blob.name}</Name><Properties><Creation-Time>Thu, 01 Jan 2026 00:00:00 GMT</Creation-Time>"
-        f"<Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT</Last-Modified><Etag>{etag(blob.path)}</Etag>"
+        f"<Last-Modified>{email.utils.formatdate(os.stat(blob.path).st_mtime, usegmt=True)}</Last-Modified><Etag>{etag(blob.path)}</Etag>"
         f"<Content-Length>{blob.stored}</Content-Length><Content-Type>application/octet-stream</Content-Type>"
         "<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><LeaseStatus>unlocked</LeaseStatus>"
         "<LeaseState>available</LeaseState><ServerEncrypted>true</ServerEncrypted></Properties>"

@@ -30,7 +30,6 @@ http {{
     sendfile on; tcp_nopush on; tcp_nodelay on;
     output_buffers 2 512k; # for TLS, where sendfile cannot be used
     keepalive_timeout 600s; keepalive_requests 100000000;
-    open_file_cache max=50000 inactive=3600s; open_file_cache_valid 3600s;
     default_type application/octet-stream; types {{ application/xml xml; }}
     root {root};
 
