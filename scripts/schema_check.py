@@ -8,6 +8,7 @@ Schema that the file uses is evaluated here; a keyword that is not known here is
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -226,6 +227,15 @@ def jobs():
             yield with_(attestation=evidence, keys=keys)
 
 
+def check_samples(program):
+    """The samples are good jobs."""
+    for path in sorted(pathlib.Path(__file__).parent.parent.glob("samples/jobs/*.json")):
+        job = json.loads(path.read_text(encoding="utf-8"))
+        assert valid(job, SCHEMA), f"{path.name}: the schema refuses it"
+        refusal = program.refusal(job)
+        assert refusal is None, f"{path.name}: {refusal}"
+
+
 def main():
     program = Program(os.path.abspath(sys.argv[1]))
     assert program.refusal(base()) is None and valid(base(), SCHEMA), "the base is not good"
@@ -233,6 +243,7 @@ def main():
         check_names(program, path, schema)
         for name, part in schema["properties"].items():
             check_member(program, path, name, part)
+    check_samples(program)
     good = bad = 0
     for job in jobs():
         answer = program.refusal(job)
