@@ -10,11 +10,14 @@
 #include <string.h>
 
 #define FABRIC_VARIABLE "Fabric_NodeIPOrFQDN"
-#define THIM_URL        "http://169.254.169.254/metadata/THIM/amd/certification"
-#define THIM_TRIES      3
-#define GUESS_TRIES     2   /* an address that nobody configured */
-#define ANSWER_SIZE     160 /* of one place, in the final sentence */
-#define ANSWERS_SIZE    520
+/* Virtual nodes on ACI put the address in the place of a variable's value that is exactly
+ * ===VIRTUALNODE2.CC.THIM.ENDPOINT===; the variable's name is ours. */
+#define NODE_VARIABLE "THIM_ENDPOINT"
+#define THIM_URL      "http://169.254.169.254/metadata/THIM/amd/certification"
+#define THIM_TRIES    3
+#define GUESS_TRIES   2   /* an address that nobody configured */
+#define ANSWER_SIZE   160 /* of one place, in the final sentence */
+#define ANSWERS_SIZE  520
 
 void found_free(struct found *found)
 {
@@ -64,8 +67,11 @@ static enum status ask_platform(const struct lookup *lookup, struct buf *pem, st
 static enum status ask_thim(const struct lookup *lookup, struct buf *pem, struct error *e)
 {
     const char *node = getenv(FABRIC_VARIABLE);
+    const char *endpoint = getenv(NODE_VARIABLE);
     if (lookup->options->certificates != NULL)
         return fetch_thim(lookup->http, lookup->options->certificates, THIM_TRIES, pem, e);
+    if (endpoint != NULL && strncmp(endpoint, "http", 4) == 0)
+        return fetch_thim(lookup->http, endpoint, THIM_TRIES, pem, e);
     if (node == NULL || node[0] == '\0')
         return fetch_thim(lookup->http, THIM_URL, GUESS_TRIES, pem, e);
     AUTO(buf_free) struct buf url = BUF(512);

@@ -148,6 +148,7 @@ static void world_open(struct world *w)
     unsetenv("UVM_HOST_AMD_CERTIFICATE");
     unsetenv("UVM_REFERENCE_INFO");
     unsetenv("Fabric_NodeIPOrFQDN");
+    unsetenv("THIM_ENDPOINT");
 }
 
 static void world_close(struct world *w)
@@ -272,6 +273,26 @@ static void distrusts_the_fabric_variable(void **state)
     /* Nobody listens on port 2377 here: a good value is asked, and answers nothing. */
     setenv("Fabric_NodeIPOrFQDN", "127.0.0.1", 1);
     assert_fails(evidence_open(&options, w.http, &source, &e), E_NO_EVIDENCE, "THIM: after", &e);
+    world_close(&w);
+}
+
+/* As virtual nodes on ACI fill it in; where nothing was filled in, it does not count. */
+static void asks_the_virtual_node(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    struct world w;
+    struct evidence_source *source = NULL;
+    struct evidence_options options = {0};
+    world_open(&w);
+    setenv("Fabric_NodeIPOrFQDN", "not a host", 1);
+    setenv("THIM_ENDPOINT", w.url, 1);
+    assert_ok(evidence_open(&options, w.http, &source, &e), &e);
+    assert_int_equal(w.thim, 1);
+    evidence_close(&source);
+    setenv("THIM_ENDPOINT", "===VIRTUALNODE2.CC.THIM.ENDPOINT===", 1);
+    assert_fails(evidence_open(&options, w.http, &source, &e), E_NO_EVIDENCE,
+                 "THIM: Fabric_NodeIPOrFQDN is neither", &e);
     world_close(&w);
 }
 
@@ -411,6 +432,7 @@ int main(void)
         cmocka_unit_test(lists_all_answers),
         cmocka_unit_test(guesses_the_product),
         cmocka_unit_test(distrusts_the_fabric_variable),
+        cmocka_unit_test(asks_the_virtual_node),
         cmocka_unit_test(uses_a_sidecar),
         cmocka_unit_test(mends_a_stale_sidecar),
         cmocka_unit_test(refuses_a_lying_sidecar),
