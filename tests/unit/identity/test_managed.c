@@ -119,7 +119,7 @@ static void outlasted(void **state)
         struct error e = {0};
         struct peer peer;
         AUTO(secret_free) struct secret token = {0};
-        assert_fails(ask(&troubles[i], 1, NULL, VAULT, 200, &peer, &token, &e), E_NETWORK,
+        assert_fails(ask(&troubles[i], 1, NULL, VAULT, 500, &peer, &token, &e), E_NETWORK,
                      "managed identity", &e);
         assert_true(peer.n_requests > 1);
         peer_stop(&peer);
