@@ -34,6 +34,7 @@ class Clouds(Case):
         for cloud in self.CLOUDS:
             with self.subTest(cloud=cloud):
                 self.box.control("reset")
+                self.empty()
                 self.volume = self.temporary("/dev/shm")
                 job, files = self.cloud_job(cloud)
                 self.good(job=job, files=files)
@@ -53,6 +54,7 @@ class Clouds(Case):
         for cloud in ("public", "government", "china"):
             with self.subTest(cloud=cloud):
                 self.box.control("reset")
+                self.empty()
                 self.volume = self.temporary("/dev/shm")
                 job, files = self.cloud_job(cloud, identity={"type": "client_secret"})
                 self.good(job=job, files=files, environment=environment)
@@ -63,6 +65,7 @@ class Clouds(Case):
         job, files = self.cloud_job("public", network={"proxy": None})
         for name in ("HTTPS_PROXY", "https_proxy"):
             self.box.control("reset")
+            self.empty()
             self.good(job=job, files=files, environment={name: self.box["proxy"]})
             self.assertTrue(self.box.log("proxy"))
 
@@ -94,6 +97,7 @@ class Clouds(Case):
         for cloud, audience in (("public", "https%3A%2F%2Fvault.azure.net"), ("managed HSM", "https%3A%2F%2Fmanagedhsm.azure.net")):
             with self.subTest(cloud=cloud):
                 self.box.control("reset")
+                self.empty()
                 self.volume = self.temporary("/dev/shm")
                 job, files = self.cloud_job(cloud)
                 self.good(job=job, files=files)

@@ -70,6 +70,7 @@ class Sources(Case):
         for action in ({"status": 500}, {"body": "{}"}, {"not_json": True}, {"status": 404}, {"drop": True}):
             with self.subTest(action=action):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault(action, service="sidecar", times=-1)
                 result = self.run_decant("--timeout", "2", job=self.job_with("sidecar", sidecar=self.box["sidecar"]))
                 self.assertIn(result.code, (10, 22), result)
@@ -132,6 +133,7 @@ class TheService(Case):
                 continue
             with self.subTest(lie=lie):
                 self.box.control("reset")
+                self.empty()
                 self.box.control("tamper", service="attestation", what=lie)
                 self.bad(11, self.WORDS.get(lie, "token"), job=self.job(self.url("a")))
                 self.assertEqual(self.releases(), [])

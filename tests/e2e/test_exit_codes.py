@@ -63,6 +63,7 @@ class Table(Case):
         for code, job, environment, first in self.cases():
             with self.subTest(code=code):
                 self.box.control("reset")
+                self.empty()
                 self.volume = self.temporary("/dev/shm")
                 if "path" in job.get("volume", {}):
                     job["volume"]["path"] = self.volume
@@ -80,6 +81,7 @@ class Table(Case):
     def test_signals(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             self.box.control("reset")
+            self.empty()
             self.box.fault({"delay_ms": 10000}, path="/a", times=-1)
             process = self.start([], self.quick())
             while not self.locked():

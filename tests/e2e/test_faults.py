@@ -47,6 +47,7 @@ class Storage(Case):
         for case in ("500", "503", "429", "drop", "cut", "late"):
             with self.subTest(case=case):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault({"cut_after": 100} if case == "cut" else self.PASSING[case], method="GET", path="comp=list")
                 self.good(job=self.quick_job(self.url("s/")), files={"a": self.content})
 
@@ -54,6 +55,7 @@ class Storage(Case):
         for case in ("500", "503", "429", "drop"):
             with self.subTest(case=case):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault(self.PASSING[case], method="HEAD")
                 self.good(job=self.quick_job(self.url("s/a")), files={"a": self.content})
 
@@ -61,6 +63,7 @@ class Storage(Case):
         for case, (action, code, word) in self.LASTING.items():
             with self.subTest(case=case):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault(action, method="GET", path="/s/a", times=-1)
                 self.bad(code, "s/a", f"{word}|time limit", job=self.quick_job(self.url("s/")), arguments=SHORT)
 
@@ -109,6 +112,7 @@ class Redirects(Case):
                                       ("vault", "POST", 22)):
             with self.subTest(service=service):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault({"redirect": self.trap}, service=service, method=method, times=-1)
                 result = self.run_decant("--timeout", "5", job=self.job(self.url("s/")))
                 self.assertIn(result.code, (11, 12, 13, code), result)
@@ -120,6 +124,7 @@ class Redirects(Case):
         for path in ("comp=list", "/s/a"):
             with self.subTest(path=path):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault({"redirect": self.trap}, path=path, times=-1)
                 self.bad(22, "redirect", job=self.quick_job(self.url("s/")))
                 self.assertEqual(self.box.log("control", None, "trap"), [])
@@ -136,6 +141,7 @@ class KeyServices(Case):
             for action in ({"status": 500}, {"drop": True}, {"cut_after": 20}):
                 with self.subTest(service=service, action=action):
                     self.box.control("reset")
+                    self.empty()
                     self.box.fault(action, service=service)
                     self.good(job=self.job(self.url("a")), files={"a": self.content})
 
@@ -162,6 +168,7 @@ class KeyServices(Case):
         for service in ("identity", "attestation", "vault"):
             with self.subTest(service=service):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault({"status": 503}, service=service, times=-1)
                 self.bad(22, "503|time limit", job=self.job(self.url("a")), arguments=SHORT)
 
@@ -170,6 +177,7 @@ class KeyServices(Case):
             for action in ({"not_json": True}, {"body": "{}"}, {"body_bytes": 4 << 20}):
                 with self.subTest(service=service, action=action):
                     self.box.control("reset")
+                    self.empty()
                     self.box.fault(action, service=service, times=-1)
                     result = self.run_decant(*SHORT, job=self.job(self.url("a")))
                     self.assertIn(result.code, codes, result)

@@ -52,9 +52,11 @@ class Identities(Case):
         for environment, service in (({}, "identity"), (self.by_secret, "entra"), (self.by_workload, "entra"),
                                      ({**self.by_secret, **self.by_workload}, "entra")):
             self.box.control("reset")
+            self.empty()
             self.good(job=self.storage_only("auto"), environment=environment, files=self.files)
             self.assertTrue(self.box.log(service))
         self.box.control("reset")
+        self.empty()
         self.good(job=self.quick_job(self.url("a"), identity=None), files=self.files)
         self.assertTrue(self.box.log("identity"))
 

@@ -126,6 +126,7 @@ class WhileAServiceHangs(Case):
 
     def ends_soon(self, path, action, service, number=signal.SIGTERM, code=143):
         self.box.control("reset")
+        self.empty()
         self.box.fault(action, service=service, path=path, times=-1)
         process = self.start([], self.job(self.url("s/")))
         time.sleep(0.8)

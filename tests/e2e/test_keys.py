@@ -84,6 +84,7 @@ class Lies(Case):
         for lie in lies:
             with self.subTest(lie=lie):
                 self.box.control("reset")
+                self.empty()
                 self.box.control("tamper", service="vault", what=lie)
                 result = self.bad(14, "key http", self.WORDS.get(lie, "key release|release:|JWS"), job=self.job(self.url("a")))
                 self.assertEqual(len(self.releases()), 1, [result, self.box.log()])
@@ -132,6 +133,7 @@ class Refused(Case):
         for wish in ({"other_host_data": True}, {"debug": True}):
             with self.subTest(wish=wish):
                 self.box.control("reset")
+                self.empty()
                 self.box.control("platform", **wish)
                 self.bad(13, "Forbidden", job=self.job(self.url("a")))
 
@@ -217,5 +219,6 @@ class FromTheSidecar(Case):
                      '{"key": "{\\"kty\\":\\"oct\\",\\"k\\":\\"AAAA\\"}"}'):
             with self.subTest(body=body):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault({"body": body}, service="sidecar", times=-1)
                 self.bad(14, "key http|sidecar", job=self.sidecar_job(self.key))

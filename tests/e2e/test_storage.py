@@ -228,6 +228,7 @@ class Lying(Case):
         for body in ("", "no XML", "<a></b>", "<Other/>", entity, "<EnumerationResults><Blobs>", "{}"):
             with self.subTest(body=body):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault({"body": body}, method="GET", path="comp=list", times=-1)
                 self.bad(22, "list", job=self.quick_job(self.url("set/")), arguments=["--timeout", "1"])
 
@@ -252,6 +253,7 @@ class Lying(Case):
                                ({"Content-Length": "18446744073709551615"}, (22, 30, 41)), ({"Content-Length": "-1"}, (22,))):
             with self.subTest(headers=headers):
                 self.box.control("reset")
+                self.empty()
                 self.box.fault({"headers": headers}, method="HEAD", times=-1)
                 result = self.run_decant("--timeout", "1", job=self.quick_job(self.url("a")))
                 self.assertIn(result.code, codes, result)
