@@ -6,6 +6,9 @@
  * One envelope per blob, shared by the threads that read it; one reader per thread and span.
  * Plaintext goes to the sink before its region's tag was seen: the sink must not show it to anybody
  * before envelope_verdict.
+ *
+ * The other way, plaintext becomes client-side encryption 2.0: one writer per blob, shared by the
+ * threads that encrypt its regions.
  */
 #ifndef DECANT_ENVELOPE_H
 #define DECANT_ENVELOPE_H
@@ -83,5 +86,33 @@ enum status envelope_reader_finish(struct envelope_reader *reader, struct error 
 /* After every stretch finished: were all regions seen, once, and do their nonces fit one writer's
  * order? Gives the plaintext's exact size. E_NOT_AUTHENTIC. Call it for empty blobs too. */
 enum status envelope_verdict(struct envelope *envelope, uint64_t *plain_size, struct error *e);
+
+/* ---- Writing: client-side encryption 2.0 ---- */
+
+enum {
+    ENVELOPE_REGION_SIZE = 4 << 20,   /* plaintext bytes of each region but the last */
+    ENVELOPE_NONCE_SIZE = 12,         /* in front of a region's ciphertext */
+    ENVELOPE_REGION_OVERHEAD = 12 + 16, /* nonce and tag */
+};
+
+/* A blob to be: a content key of its own, made here and wrapped for one recipient. Thread-safe. */
+struct envelope_writer;
+/* RECIPIENT: an RSA key, of which the public half is enough, of 2048 bits or more; its kid becomes
+ * the blob's KeyId. E_USAGE if it cannot be a recipient. Nothing is borrowed. */
+enum status envelope_writer_new(const struct kek *recipient, struct envelope_writer **out,
+                                struct error *e);
+void envelope_writer_free(struct envelope_writer **writer);
+/* The value of the metadata item `encryptiondata`: ASCII, one line. Borrows from WRITER. */
+const char *envelope_writer_metadata(const struct envelope_writer *writer);
+/* What pins the content: the SHA-256 of EncryptedKey. Borrows from WRITER, SHA256_SIZE bytes. */
+const uint8_t *envelope_writer_pin(const struct envelope_writer *writer);
+/* Encrypts region INDEX in place. ROOM: ENVELOPE_NONCE_SIZE bytes to be filled, SIZE bytes of
+ * plaintext (1 … ENVELOPE_REGION_SIZE), and 16 bytes behind them for the tag. A region is encrypted
+ * once: a second time with other plaintext would betray the key stream and the authentication key,
+ * so it is E_BUG. Who sends it again, sends the same bytes. */
+enum status envelope_writer_seal(struct envelope_writer *writer, uint64_t index, uint8_t *room,
+                                 size_t size, struct error *e);
+/* How many bytes a blob of SIZE bytes of plaintext has. */
+uint64_t envelope_sealed_size(uint64_t size);
 
 #endif
