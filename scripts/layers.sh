@@ -15,6 +15,7 @@ key          base http
 storage      base http
 envelope     base
 output       base
+finding      base
 job          base http config evidence attestation identity key storage envelope output
 cli          base config job
 main.c       base cli

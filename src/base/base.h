@@ -77,6 +77,9 @@ enum status wrap(struct error *e, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Say what the user can do; the innermost advice stays. */
 void advise(struct error *e, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Makes TEXT, up to its NUL, fit for a terminal in the same way, in place. */
+void text_make_printable(char *text);
+
 struct buf;
 /* "decant COMMAND: TEXT (code …, request …). REMEDY.": what the user reads last. */
 enum status error_sentence(const char *command, const struct error *shown, struct buf *out,

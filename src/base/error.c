@@ -24,7 +24,7 @@ static size_t printable(const char *text)
     return !c1_control && utf8_is_valid(span_of(text, n)) ? n : 0;
 }
 
-static void make_printable(char *text)
+void text_make_printable(char *text)
 {
     while (*text != '\0') {
         size_t n = printable(text);
@@ -39,14 +39,14 @@ static void set_text(struct error *e, enum status status, const char *format, va
 {
     *e = (struct error){.status = status};
     (void)vsnprintf(e->text, sizeof(e->text), format, arguments);
-    make_printable(e->text);
+    text_make_printable(e->text);
 }
 
 static void append(struct error *e, const char *text)
 {
     size_t n = strlen(e->text);
     (void)snprintf(e->text + n, sizeof(e->text) - n, ": %s", text);
-    make_printable(e->text);
+    text_make_printable(e->text);
 }
 
 enum status fail(struct error *e, enum status status, const char *format, ...)
@@ -99,7 +99,7 @@ enum status wrap(struct error *e, const char *format, ...)
         text[n + (old < room ? old : room)] = '\0';
     }
     memcpy(e->text, text, sizeof(e->text));
-    make_printable(e->text);
+    text_make_printable(e->text);
     return e->status;
 }
 
@@ -111,7 +111,7 @@ void advise(struct error *e, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(e->remedy, sizeof(e->remedy), format, arguments);
     va_end(arguments);
-    make_printable(e->remedy);
+    text_make_printable(e->remedy);
 }
 
 enum status error_sentence(const char *command, const struct error *shown, struct buf *out,
@@ -130,7 +130,7 @@ enum status error_sentence(const char *command, const struct error *shown, struc
         end = ")";
     }
     TRY(buf_addf(out, e, "%s.", end));
-    make_printable((char *)out->data + before); /* COMMAND may be any word of the command line */
+    text_make_printable((char *)out->data + before); /* COMMAND may be any word of the command line */
     if (shown->remedy[0] == '\0')
         return OK;
     char first = shown->remedy[0];
