@@ -20,7 +20,8 @@ ACTIONS = {
     "not_json": "a body that is no JSON",
     "redirect": "302 to this URL",
     "cut_after": "send so many bytes of the body, then close",
-    "drop": "close without an answer",
+    "drop": "close without an answer; the service does not see the request",
+    "drop_answer": "close without an answer after the service did what was asked",
     "slow_bps": "send the body at this rate",
     "wrong_range": "true: another range, told truthfully; 'header': a wrong Content-Range; 'bytes': the bytes of another "
     "place under the right one; 'total': a wrong total size",

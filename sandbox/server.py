@@ -235,6 +235,9 @@ class Handler(BaseHTTPRequestHandler):
             return None
         answer = self.answer(service, request, action)
         self.entry(service, request, answer.status)
+        if action.get("drop_answer"):
+            self.close_connection = True
+            return None
         return self.send(request, answer, action)
 
     def answer(self, service, request, action):

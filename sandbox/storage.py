@@ -222,7 +222,12 @@ class Storage(Service):
     def commit(self, request, target, content, content_type):
         container = self.container(target)
         with self.store.lock:
-            self.check_conditions(request, container.blobs.get(target.blob))
+            old = container.blobs.get(target.blob)
+            if old and "sig" in request.query and "w" not in request.query.get("sp", ""):
+                raise Refusal(
+                    403, "UnauthorizedBlobOverwrite", "This request is not authorized to perform blob overwrites."
+                )
+            self.check_conditions(request, old)
             blob = Blob(
                 content,
                 self.metadata(request),
@@ -250,6 +255,11 @@ class Storage(Service):
                     " calculated by the server.",
                 )
 
+    @staticmethod
+    def check_name(target):
+        if len(target.blob.encode("utf-16-le")) > 2 * 1024 or target.blob.count("/") >= 254:
+            raise Refusal(400, "InvalidUri", "The blob's name is too long.")
+
     def put_blob(self, request, target):
         if request.header("x-ms-blob-type") != "BlockBlob":
             raise Refusal(
@@ -257,8 +267,7 @@ class Storage(Service):
                 "MissingRequiredHeader" if not request.header("x-ms-blob-type") else "InvalidHeaderValue",
                 "x-ms-blob-type must be BlockBlob.",
             )
-        if len(target.blob) > 1024:
-            raise Refusal(400, "InvalidUri", "The blob's name is too long.")
+        self.check_name(target)
         self.container(target)
         content = self.store.spool(request)
         self.check_md5(request, content)
@@ -280,8 +289,9 @@ class Storage(Service):
                 "InvalidHeaderValue" if not request.size else "RequestBodyTooLarge",
                 "Content-Length is out of range.",
             )
+        self.check_name(target)
         blocks = self.container(target).blocks.setdefault(target.blob, {})
-        if any(len(other) != len(identifier) for other in blocks):
+        if any(len(other) != len(identifier) for other in list(blocks)[:1]):
             raise Refusal(400, "InvalidBlobOrBlock", "The specified blob or block content is invalid.")
         content = self.store.spool(request)
         self.check_md5(request, content)

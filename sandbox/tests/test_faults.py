@@ -53,6 +53,14 @@ class Faults(SandboxTest):
         self.order({"not_json": True})
         self.assertFalse(self.get().body.startswith(b"{"))
 
+    def test_lost_answer(self):
+        """What was asked is done, but nobody hears of it."""
+        self.order({"drop_answer": True}, method="PUT")
+        new = self.url + "-new"
+        with self.assertRaises((http.client.HTTPException, ConnectionError)):
+            call("PUT", new, DATA, storage_headers(x_ms_blob_type="BlockBlob"))
+        self.assertEqual(self.get(new).body, DATA)
+
     def test_headers(self):
         self.order({"headers": {"ETag": None, "X-More": "1"}})
         reply = self.get()

@@ -130,6 +130,37 @@ class Writing(StorageTest):
     def blocklist(self, body, **headers):
         return call("PUT", f"{self.base}/data/b?comp=blocklist", body.encode(), storage_headers(**headers))
 
+    def stage(self, identifier, data=DATA, name="b"):
+        query = f"?comp=block&blockid={quote(b64(identifier), safe='')}"
+        return call("PUT", f"{self.base}/data/{quote(name)}{query}", data, storage_headers())
+
+    def test_blocks_are_invisible_until_committed(self):
+        self.assertEqual(self.stage(b"1").status, 201)
+        self.assertEqual(self.get().status, 404)
+        listing_reply = call("GET", f"{self.base}/data?restype=container&comp=list", headers=storage_headers())
+        self.assertNotIn(b"<Blob>", listing_reply.body)
+        self.put("b")
+        body = f"<BlockList><Latest>{b64(b'1')}</Latest></BlockList>"
+        self.assertEqual(self.blocklist(body).headers["x-ms-error-code"], "InvalidBlockList")
+
+    def test_an_empty_list_makes_an_empty_blob(self):
+        self.assertEqual(self.blocklist("<BlockList></BlockList>", x_ms_meta_k="v").status, 201)
+        self.assertEqual((self.get().body, self.get().headers["x-ms-meta-k"]), (b"", "v"))
+
+    def test_a_commit_does_not_replace_unless_asked(self):
+        old = self.put("b").headers["ETag"]
+        self.stage(b"1", b"new")
+        body = f"<BlockList><Uncommitted>{b64(b'1')}</Uncommitted></BlockList>"
+        reply = self.blocklist(body, If_None_Match="*")
+        self.assertEqual((reply.status, reply.headers["x-ms-error-code"]), (409, "BlobAlreadyExists"))
+        self.assertEqual(self.get().headers["ETag"], old)
+        self.assertEqual(self.blocklist(body).status, 201)
+        self.assertEqual(self.get().body, b"new")
+
+    def test_names_that_are_too_long(self):
+        for name, status in (("a" * 1024, 201), ("a" * 1025, 400), ("a/" * 253 + "a", 201), ("a/" * 254 + "a", 400)):
+            self.assertEqual(self.stage(b"1", name=name).status, status, len(name))
+
     def test_bad_blocks(self):
         for body in (
             "<BlockList><Latest>bm9uZQ==</Latest></BlockList>",
@@ -292,6 +323,11 @@ class Access(StorageTest):
         ):
             reply = self.anonymous(query, method, path)
             self.assertEqual(reply.headers["x-ms-error-code"], code, (query, method, path, reply.body))
+
+    def test_create_is_not_overwrite(self):
+        for permissions, code in (("c", "UnauthorizedBlobOverwrite"), ("w", None)):
+            query = "?" + control("sas", container="data", permissions=permissions)["sas"]
+            self.assertEqual(self.anonymous(query, "PUT").headers["x-ms-error-code"], code)
 
     def test_sas_is_not_in_the_log(self):
         query = "?" + control("sas", container="data")["sas"]

@@ -47,14 +47,15 @@ struct http_header {
 
 struct http_request {
     const char *what;   /* for messages: "key release", "blob data/x" */
-    const char *method; /* GET, HEAD, POST, PUT */
+    const char *method; /* GET, HEAD, POST, PUT, DELETE */
     const char *url;    /* the query may be secret: never logged */
     const struct http_header *headers;
     size_t n_headers;
     struct span body; /* POST and PUT */
     size_t max_reply; /* bytes of body; more is E_NETWORK; 0: 64 KiB */
     int64_t
-        timeout_ms; /* of one try; 0: 60 s (a feed: no limit but a stall of 30 s below 1 KiB/s) */
+        timeout_ms; /* of one try; 0: 60 s (a feed or a body over 64 KiB: no limit but a stall of 30 s
+                       below 1 KiB/s) */
     int64_t patience_ms; /* with RETRY: go on at least this long while the answer is 429 */
     bool retry;          /* idempotent: try again after transport failures, 408, 429 and 5xx */
     bool direct;         /* never through a proxy: metadata services on this host */

@@ -140,6 +140,10 @@ static enum status method_set(struct exchange *x)
         return set_number(x, CURLOPT_HTTPGET, 1L);
     if (strcmp(method, "HEAD") == 0)
         return set_number(x, CURLOPT_NOBODY, 1L);
+    if (strcmp(method, "DELETE") == 0) {
+        TRY(set_number(x, CURLOPT_HTTPGET, 1L));
+        return set_text(x, CURLOPT_CUSTOMREQUEST, method);
+    }
     if (strcmp(method, "POST") != 0 && strcmp(method, "PUT") != 0)
         return fail(x->e, E_BUG, "%s: method %s", x->request->what, method);
     struct span body = x->request->body;
@@ -192,7 +196,8 @@ static enum status times_set(struct exchange *x)
 {
     const struct http_request *r = x->request;
     int64_t limit = r->timeout_ms;
-    if (limit == 0 && x->stream == NULL)
+    const bool is_bulk = x->stream != NULL || r->body.size > LARGE_BODY;
+    if (limit == 0 && !is_bulk)
         limit = CALL_MS;
     if (x->session->http->deadline_ms != DEADLINE_NEVER) {
         if (deadline_is_over(x->session->http))
@@ -206,9 +211,10 @@ static enum status times_set(struct exchange *x)
         limit = INT32_MAX; /* 24 days; libcurl refuses more */
     TRY(set_number(x, CURLOPT_TIMEOUT_MS, (long)limit));
     TRY(set_number(x, CURLOPT_CONNECTTIMEOUT_MS, r->direct ? CONNECT_DIRECT_MS : CONNECT_MS));
-    if (x->stream == NULL)
+    if (!is_bulk)
         return OK;
-    TRY(buffer_set(x));
+    if (x->stream != NULL)
+        TRY(buffer_set(x));
     TRY(set_number(x, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES));
     return set_number(x, CURLOPT_LOW_SPEED_TIME, STALL_S);
 }

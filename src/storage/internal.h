@@ -36,8 +36,9 @@ bool name_has_dot_segment(const char *name);
 struct ask {
     const char *what, *method;
     const char *url; /* without the SAS */
-    struct http_header headers[2];
+    struct http_header headers[6];
     size_t n_headers;
+    struct span body; /* PUT */
     bool retry;
 };
 

@@ -10,7 +10,8 @@
 
 #include "storage/internal.h"
 
-enum { WITH_SAS = 1, WITH_BEARER = 2, WITH_NOTHING = 4, WITH_ANY = 7 };
+/* TO_WRITE: only of a request that writes; such rows stand before the others of their code. */
+enum { WITH_SAS = 1, WITH_BEARER = 2, WITH_NOTHING = 4, WITH_ANY = 7, TO_WRITE = 8 };
 
 static const struct remedy {
     const char *code;
@@ -24,6 +25,29 @@ static const struct remedy {
      "check that the identity is of the storage account's tenant, and this machine's clock"},
     {"InvalidAuthenticationInfo", WITH_BEARER, E_DENIED,
      "check that the token is one for storage (https://storage.azure.com) and still valid"},
+    {"AuthorizationPermissionMismatch", WITH_BEARER | TO_WRITE, E_DENIED,
+     "give the identity the role Storage Blob Data Contributor on the container; a new role takes minutes"},
+    {"AuthorizationPermissionMismatch", WITH_SAS | TO_WRITE, E_DENIED,
+     "make a SAS with the permissions create, write and delete (delete only to undo a failed seal)"},
+    {"AuthorizationFailure", WITH_SAS | TO_WRITE, E_DENIED,
+     "check that the SAS is for this container and gives create, write and delete; else the account's network rules may "
+     "keep this network out"},
+    {"UnauthorizedBlobOverwrite", WITH_ANY | TO_WRITE, E_NAME,
+     "the blob is there already and the SAS gives create only: choose another name, or a SAS with write"},
+    {"InvalidBlobOrBlock", WITH_ANY | TO_WRITE, E_DENIED,
+     "another program left an unfinished upload of that name: choose another name, or let it finish (the service "
+     "forgets it after a week)"},
+    {"InvalidBlockList", WITH_ANY | TO_WRITE, E_MISMATCH,
+     "somebody else wrote this blob meanwhile, which drops unfinished uploads: run again"},
+    {"InvalidBlobType", WITH_ANY | TO_WRITE, E_NAME,
+     "there is an append or page blob of that name: choose another name, or delete it"},
+    {"BlobImmutableDueToPolicy", WITH_ANY | TO_WRITE, E_DENIED,
+     "the container's immutability policy keeps the blob that is there: choose another name"},
+    {"LeaseIdMissing", WITH_ANY | TO_WRITE, E_DENIED,
+     "somebody holds a lease on the blob: wait until it ends, or break it"},
+    {"InvalidUri", WITH_ANY | TO_WRITE, E_NAME, "no blob can have this name: choose another"},
+    {"InvalidResourceName", WITH_ANY | TO_WRITE, E_NAME,
+     "no blob can have this name: choose another"},
     {"AuthorizationPermissionMismatch", WITH_BEARER, E_DENIED,
      "give the identity the role Storage Blob Data Reader on the container; a new role takes minutes"},
     {"AuthorizationPermissionMismatch", WITH_SAS, E_DENIED,
@@ -149,20 +173,27 @@ static void signature_strike_out(const struct storage *storage, struct error *e)
     }
 }
 
-static const struct remedy *remedy_find(const char *code, int with)
+static const struct remedy *remedy_find(const char *code, int with, bool writes)
 {
     for (size_t i = 0; i < COUNT(remedies); i++)
-        if ((remedies[i].with & with) != 0 && strcmp(remedies[i].code, code) == 0)
+        if ((remedies[i].with & with) != 0 && (writes || (remedies[i].with & TO_WRITE) == 0) &&
+            strcmp(remedies[i].code, code) == 0)
             return &remedies[i];
     return NULL;
 }
 
-static void remedy_add(const struct storage *storage, long http, struct error *e)
+static bool ask_writes(const struct ask *ask)
+{
+    return strcmp(ask->method, "PUT") == 0 || strcmp(ask->method, "DELETE") == 0;
+}
+
+static void remedy_add(const struct storage *storage, const struct ask *ask, long http,
+                       struct error *e)
 {
     int with = storage_has_sas(storage)      ? WITH_SAS
                : storage_has_bearer(storage) ? WITH_BEARER
                                              : WITH_NOTHING;
-    const struct remedy *remedy = remedy_find(e->service_code, with);
+    const struct remedy *remedy = remedy_find(e->service_code, with, ask_writes(ask));
     if (remedy != NULL)
         e->status = remedy->status;
     if (e->status == E_DENIED && with == WITH_SAS && sas_is_expired(storage))
@@ -190,12 +221,12 @@ enum status storage_refusal(const struct storage *storage, const struct ask *ask
 {
     struct http_request request = {.what = ask->what, .method = ask->method, .url = ask->url};
     enum status status = http_refusal(&request, reply, status_of(reply->status), e);
-    if (reply->status == 412)
+    if (reply->status == 412 && !ask_writes(ask))
         restate(e, ask->what, "the blob changed while it was read");
     else if (reply->status == 416)
         restate(e, ask->what, "the blob is smaller than it was said to be");
     if (!e->transient)
-        remedy_add(storage, reply->status, e);
+        remedy_add(storage, ask, reply->status, e);
     signature_strike_out(storage, e);
     return e->status == OK ? status : e->status;
 }

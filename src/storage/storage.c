@@ -143,6 +143,7 @@ static enum status ask_once(const struct storage *storage, struct http_session *
         .url = buf_text(&url),
         .headers = headers,
         .n_headers = n,
+        .body = ask->body,
         .max_reply = REFUSAL_BYTES_MAX,
         .retry = ask->retry,
     };

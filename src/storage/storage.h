@@ -1,6 +1,7 @@
 /*
  * storage: Azure Blob REST: where blobs are, what the listing says of them, their bytes pinned to
- * one ETag. Everything that the service says (names, sizes, metadata) is hostile.
+ * one ETag; and blobs to be, put as blocks and committed at once. Everything that the service says
+ * (names, sizes, metadata) is hostile.
  */
 #ifndef DECANT_STORAGE_H
 #define DECANT_STORAGE_H
@@ -71,6 +72,45 @@ enum status storage_list(struct storage *storage, struct http_session *session, 
 enum status storage_read(struct storage *storage, struct http_session *session,
                          const struct blob *blob, uint64_t at, uint64_t size,
                          const struct feed *feed, struct error *e);
+
+/* ---- Writing ---- */
+
+enum { STORAGE_BLOCKS_MAX = 50000, STORAGE_UPLOAD_ID_SIZE = 12 };
+
+/* A blob to be. Nobody sees its blocks before they are committed; those that never are, the service
+ * forgets after a week. ID: random, tells this upload from others of the same name. */
+struct storage_upload {
+    const char *name; /* of the blob, UTF-8 */
+    uint8_t id[STORAGE_UPLOAD_ID_SIZE];
+};
+
+/* May a blob have this name, and keep it on its way through URLs and other clients? E_NAME. */
+enum status storage_name_check(const char *name, struct error *e);
+/* Is there a blob of that name? False also where this credential may not look. E_NOT_FOUND if the
+ * container is not there, E_NETWORK. */
+enum status storage_exists(struct storage *storage, struct http_session *session, const char *name,
+                           bool *exists, struct error *e);
+/* Block INDEX (below STORAGE_BLOCKS_MAX) of 1 byte or more, retried by itself. Thread-safe. */
+enum status storage_put_block(struct storage *storage, struct http_session *session,
+                              const struct storage_upload *upload, uint32_t index,
+                              struct span bytes, struct error *e);
+
+struct storage_commit {
+    uint32_t blocks;             /* blocks 0 … BLOCKS - 1 are the blob, in this order */
+    const char *encryption_data; /* metadata item `encryptiondata`, or NULL */
+    const char *content_type;    /* or NULL */
+    bool overwrite;              /* else a blob of that name is E_NAME */
+};
+/* Makes the blob, all at once. A blob that is there already because the answer to an earlier try of
+ * this upload was lost, counts as made. ETAG gets an If-Match value. */
+enum status storage_commit(struct storage *storage, struct http_session *session,
+                           const struct storage_upload *upload, const struct storage_commit *commit,
+                           char etag[static 64], struct error *e);
+/* Takes back what storage_commit made, or may have made (ETAG ""). Deletes nothing that is not of
+ * this upload; *GONE: nothing of it is there any more. */
+enum status storage_take_back(struct storage *storage, struct http_session *session,
+                              const struct storage_upload *upload, const char *etag, bool *gone,
+                              struct error *e);
 
 /* Glob for `match`: '*' within a segment, '**' across, '?', '[a-z]', '[!a-z]'; only '**' matches
  * '/', and a whole segment "**" stands for any number of segments, none included. TEXT is the name
