@@ -15,8 +15,9 @@ key          base http
 storage      base http
 envelope     base
 output       base
+manifest     base
 finding      base
-job          base http config evidence attestation identity key storage envelope output
+job          base http config evidence attestation identity key storage envelope output manifest
 cli          base config job
 main.c       base cli
 '

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAS_MAX = 8192, MANIFEST_MAX = 16 << 20 };
+enum { SAS_MAX = 8192 };
 
 enum status input_blob_url(const struct input *input, const struct blob *blob, struct buf *out,
                            struct error *e)
@@ -73,8 +73,8 @@ static enum status fetch_manifest(struct input *input, struct storage *storage, 
     AUTO(blob_free) struct blob blob = {0};
     TRY(http_session_take(run->http, &session, e));
     TRY(storage_properties(storage, session, &blob, e));
-    if (blob.size > MANIFEST_MAX)
-        return fail(e, E_SPACE, "the manifest is larger than %d bytes", MANIFEST_MAX);
+    if (blob.size > MANIFEST_SIZE_MAX)
+        return fail(e, E_SPACE, "the manifest is larger than %u bytes", MANIFEST_SIZE_MAX);
     const struct feed feed = {.take = add_bytes, .context = text};
     if (blob.size > 0)
         TRY(storage_read(storage, session, &blob, 0, blob.size, &feed, e));
@@ -117,7 +117,7 @@ static enum status open_manifest(struct run *run, struct input *input, struct er
 {
     AUTO(storage_location_free) struct storage_location location = {0};
     AUTO(storage_close) struct storage *storage = NULL;
-    AUTO(buf_free) struct buf text = BUF(MANIFEST_MAX);
+    AUTO(buf_free) struct buf text = BUF(MANIFEST_SIZE_MAX);
     TRY(locate_manifest(input->config, &location, e));
     TRY(open_storage(run, &location, &input->config->sas, &storage, e));
     if (fetch_manifest(input, storage, &text, run, e) != OK)

@@ -6,6 +6,7 @@
 #include "http/http.h"
 #include "identity/identity.h"
 #include "job/job.h"
+#include "manifest/manifest.h"
 #include "output/output.h"
 #include "storage/storage.h"
 
@@ -43,8 +44,6 @@ enum status keyring_find(struct keyring *keyring, const char *kid, const struct 
                          struct error *e);
 
 /* ---- input: one of the job's inputs ---- */
-
-struct manifest;
 
 struct input {
     const struct config_input *config;
@@ -121,22 +120,6 @@ enum status shard_assign(struct shard_list *list, uint32_t mine, uint32_t shards
 /* Is the I-th blob ours? E_NETWORK if it is not the one that was added as the I-th. */
 enum status shard_check(const struct shard_list *list, size_t i, const char *name, uint64_t size,
                         bool *mine, struct error *e);
-
-/* ---- manifest: a pinned list of names, sizes and pins ---- */
-
-struct manifest_line {
-    const char *name, *sha256, *key_sha256; /* pins are lower-case hex or NULL */
-    uint64_t size;
-    bool has_size, seen;
-};
-
-/* TEXT is believed once its SHA-256 is PIN. E_MISMATCH. */
-enum status manifest_parse(struct span text, const uint8_t pin[static SHA256_SIZE],
-                           struct manifest **out, struct error *e);
-void manifest_free(struct manifest **manifest);
-/* NULL if NAME is not in it. */
-struct manifest_line *manifest_find(struct manifest *manifest, const char *name);
-const struct manifest_line *manifest_unseen(const struct manifest *manifest);
 
 /* ---- transfer: one blob from its properties to a sealed file ---- */
 

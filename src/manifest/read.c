@@ -1,8 +1,5 @@
-/*
- * A manifest: {"files":[{"name","size","sha256","key_sha256"}, …]}: what a data set consists of. It
- * is believed because its own SHA-256 stands in the job. docs/formats.md describes it.
- */
-#include "job/internal.h"
+/* A manifest's text, pinned or hostile, as a list that is sorted by name. */
+#include "manifest/manifest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,13 +69,21 @@ static enum status read_lines(struct manifest *manifest, struct error *e)
     return OK;
 }
 
-enum status manifest_parse(struct span text, const uint8_t pin[static SHA256_SIZE],
-                           struct manifest **out, struct error *e)
+static enum status check_pin(struct span text, const uint8_t *pin, struct error *e)
 {
     uint8_t digest[SHA256_SIZE];
+    if (pin == NULL)
+        return OK;
     TRY(sha256(text, digest, e));
     if (!span_equal(span_of(digest, sizeof(digest)), span_of(pin, SHA256_SIZE)))
         return fail(e, E_MISMATCH, "its SHA-256 is not the one in the job");
+    return OK;
+}
+
+enum status manifest_parse(struct span text, const uint8_t *pin, struct manifest **out,
+                           struct error *e)
+{
+    TRY(check_pin(text, pin, e));
     AUTO(manifest_free) struct manifest *manifest = memory_array(1, sizeof(*manifest));
     if (manifest == NULL)
         return fail(e, E_SPACE, "out of memory");
@@ -97,6 +102,16 @@ void manifest_free(struct manifest **manifest)
         memory_free(*manifest);
     }
     *manifest = NULL;
+}
+
+size_t manifest_count(const struct manifest *manifest)
+{
+    return manifest->n;
+}
+
+const struct manifest_line *manifest_at(const struct manifest *manifest, size_t i)
+{
+    return &manifest->lines[i];
 }
 
 struct manifest_line *manifest_find(struct manifest *manifest, const char *name)

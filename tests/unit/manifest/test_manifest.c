@@ -1,7 +1,7 @@
 /* Manifests: believed by their digest only; every odd line is refused. */
 #include "testing.h"
 
-#include "job/internal.h"
+#include "manifest/manifest.h"
 
 #define SHA_A "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define SHA_B "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -148,11 +148,71 @@ static void test_many(void **state)
     }
 }
 
+/* Written, then read: the same lines, whatever the names. */
+static void test_written(void **state)
+{
+    static const struct manifest_line lines[] = {
+        {.name = "z", .sha256 = SHA_A, .size = 3, .has_size = true},
+        {.name = "a \"quoted\" \\ name", .key_sha256 = SHA_B},
+        {.name = "m\xC3\xA4/\xF0\x9F\x8D\xB7", .sha256 = SHA_B, .key_sha256 = SHA_A, .has_size = true},
+    };
+    (void)state;
+    struct error e = {0};
+    AUTO(manifest_free) struct manifest *manifest = NULL;
+    AUTO(buf_free) struct buf text = BUF(MANIFEST_SIZE_MAX);
+    assert_ok(manifest_begin(&text, &e), &e);
+    for (size_t i = 0; i < COUNT(lines); i++)
+        assert_ok(manifest_add(&text, &lines[i], &e), &e);
+    assert_ok(manifest_end(&text, &e), &e);
+    assert_ok(parse(buf_text(&text), &manifest, &e), &e);
+    assert_int_equal(manifest_count(manifest), COUNT(lines));
+    assert_string_equal(manifest_at(manifest, 2)->name, "z");
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        const struct manifest_line *read = manifest_find(manifest, lines[i].name);
+        assert_non_null(read);
+        assert_int_equal(read->has_size, lines[i].has_size);
+        assert_int_equal(read->size, lines[i].size);
+        assert_int_equal(read->sha256 != NULL, lines[i].sha256 != NULL);
+        assert_int_equal(read->key_sha256 != NULL, lines[i].key_sha256 != NULL);
+    }
+}
+
+static void test_written_within_bounds(void **state)
+{
+    static const struct manifest_line line = {.name = "a", .sha256 = SHA_A}, bare = {.name = "a"};
+    (void)state;
+    struct error e = {0};
+    AUTO(manifest_free) struct manifest *empty = NULL;
+    AUTO(buf_free) struct buf text = BUF(4096), small = BUF(100);
+    assert_ok(manifest_begin(&text, &e), &e);
+    assert_fails(manifest_add(&text, &bare, &e), E_BUG, "without a pin", &e);
+    assert_ok(manifest_end(&text, &e), &e);
+    assert_ok(parse(buf_text(&text), &empty, &e), &e);
+    assert_int_equal(manifest_count(empty), 0);
+    assert_ok(manifest_begin(&small, &e), &e);
+    assert_fails(manifest_add(&small, &line, &e), E_SPACE, "the manifest", &e);
+    assert_non_null(strstr(e.remedy, "in parts"));
+}
+
+static void test_unpinned(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    AUTO(manifest_free) struct manifest *manifest = NULL;
+    assert_ok(manifest_parse(SPAN_LITERAL("{\"files\":[{\"name\":\"a\"," PIN "}]}"), NULL, &manifest,
+                             &e),
+              &e);
+    assert_int_equal(manifest_count(manifest), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),   cmocka_unit_test(test_unseen), cmocka_unit_test(test_pin),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_written),
+        cmocka_unit_test(test_written_within_bounds),
+        cmocka_unit_test(test_unpinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
