@@ -17,6 +17,7 @@ envelope     base
 output       base
 manifest     base
 finding      base
+policy       base finding
 job          base http config evidence attestation identity key storage envelope output manifest
 cli          base config job
 main.c       base cli

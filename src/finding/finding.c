@@ -104,6 +104,14 @@ enum status finding_check(struct findings *f, const char *step, enum status stat
     ADD(FINDING_OK);
 }
 
+enum status finding_copy(struct findings *f, const struct finding *other, struct error *e)
+{
+    struct finding *added = NULL, copy = *other; /* OTHER may be in the list that moves */
+    TRY(append(f, copy.result, copy.step, &added, e));
+    *added = copy;
+    return OK;
+}
+
 void finding_advise(struct findings *f, const char *format, ...)
 {
     struct finding *last = f->n > 0 ? &f->list[f->n - 1] : NULL;

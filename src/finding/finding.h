@@ -50,6 +50,8 @@ enum status finding_fail(struct findings *f, const char *step, const struct erro
 enum status finding_check(struct findings *f, const char *step, enum status status,
                           const struct error *why, struct error *e, const char *format, ...)
     PRINTF_LIKE(6, 7);
+/* Appends a copy of one, such as of another list's. */
+enum status finding_copy(struct findings *f, const struct finding *other, struct error *e);
 /* Puts a remedy to the last finding, unless it has one. */
 void finding_advise(struct findings *f, const char *format, ...) PRINTF_LIKE(2, 3);
 
