@@ -29,6 +29,7 @@ with open(os.path.join(ROOT, "docs", "job.schema.json"), encoding="utf-8") as sc
 def is_type(value, name):
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return {"object": isinstance(value, dict), "array": isinstance(value, list), "string": isinstance(value, str),
+            "boolean": isinstance(value, bool),
             "integer": number and value == int(value)}[name]
 
 
@@ -112,7 +113,7 @@ def base():
     """A job that both take; its volume does not exist, so the program goes no further than that."""
     return {"attestation": {"provider": "https://p.example"}, "identity": {}, "keys": [{"kid": KID}],
             "inputs": [{"from": PREFIX, "manifest": {"from": BLOB, "sha256": SHA}}],
-            "outputs": [{"from": "r", "to": PREFIX, "key": "k"}], "volume": {"path": "/nonexistent/volume"},
+            "outputs": [{"from": "r", "to": PREFIX, "key": KID}], "volume": {"path": "/nonexistent/volume"},
             "network": {}, "limits": {}}
 
 
@@ -200,7 +201,9 @@ def jobs():
         yield with_(attestation={"provider": "https://p.example", "sidecar": url})
         yield from (with_(network={"proxy": url}), with_(keys=[{"kid": url}]), with_(keys=[{"kid": url or "k", "file": "f"}]))
         yield from (item(url or "x"), item(PREFIX, manifest={"from": url, "sha256": SHA}))
-        yield with_(outputs=[{"from": "r", "to": url, "key": "k"}])
+        yield with_(outputs=[{"from": "r", "to": url, "key": KID}])
+        yield from (with_(outputs=[{"from": "r", "to": PREFIX, "key": url, **more}])
+                    for more in ({}, {"key_file": "f"}, {"key_inline": "{}"}, {"key_file": "f", "key_inline": "{}"}))
     for digest in (SHA, SHA.upper(), SHA[1:], SHA + "0", "g" + SHA[1:], ""):
         yield from (item(BLOB, sha256=digest), item(PREFIX, manifest={"from": BLOB, "sha256": digest}))
     for of in (BLOB, PREFIX, BLOB + "?sr=/", PREFIX + "?sr=c", "https://s.example", "https://s.example/"):
@@ -211,7 +214,12 @@ def jobs():
             yield from (with_(inputs=[{"from": BLOB, "format": form}], keys=keys),
                         with_(inputs=[{"from": BLOB, "format": form, "key": "a"}], keys=keys))
     for place_ in ({"sas_env": "S"}, {"sas_file": "S"}, {"sas_env": "S", "sas_file": "S"}):
-        yield with_(outputs=[{"from": "r", "to": PREFIX, "key": "k", **place_}])
+        yield with_(outputs=[{"from": "r", "to": PREFIX, "key": KID, **place_}])
+    for name in ("overwrite", "receipt", "manifest", "compress"):
+        for value in (True, False, None, 0, 1, "", "x", "gzip", {}, []):
+            yield with_(outputs=[{"from": "r", "to": PREFIX, "key": KID, name: value}])
+    for evidence in (None, {}, {"provider": "https://p.example"}):
+        yield with_(attestation=evidence, keys=FILE_KEYS, outputs=[{"from": "r", "to": PREFIX, "key": KID, "receipt": True}])
     for kind in (*SCHEMA["properties"]["identity"]["properties"]["type"]["enum"], None):
         for names in ([], ["vault_token_env"], ["vault_token_file"], ["storage_token_env"], ["storage_token_file"],
                       ["vault_token_env", "vault_token_file"], ["storage_token_env", "storage_token_file"],

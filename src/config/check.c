@@ -12,22 +12,28 @@ static enum status check_place(const struct config_place *place, struct job_path
     return refuse(path, e, "stands beside %s_file; give one of both", name);
 }
 
+static enum status check_vault_url(const char *kid, struct job_path *path, const char *member,
+                                   struct error *e)
+{
+    struct url url;
+    if (url_parse(kid, &url, e) != OK) {
+        path_push(path, ".%s", member);
+        return wrap(e, "%s", path->text);
+    }
+    if (url.https || url_host_is_local(&url))
+        return OK;
+    path_push(path, ".%s", member);
+    return refuse(path, e, "plain http is only for loopback and link-local addresses; use https");
+}
+
 static enum status check_key(const struct job *job, const struct config_key *key,
                              struct job_path *path, struct error *e)
 {
-    struct url url;
     bool from_vault = key->file == NULL;
     if (key->file != NULL && key->from_sidecar)
         return refuse(path, e, "\"file\" and \"source\" exclude each other");
-    if (from_vault && url_parse(key->kid, &url, e) != OK) {
-        path_push(path, ".kid");
-        return wrap(e, "%s", path->text);
-    }
-    if (from_vault && !url.https && !url_host_is_local(&url)) {
-        path_push(path, ".kid");
-        return refuse(path, e,
-                      "plain http is only for loopback and link-local addresses; use https");
-    }
+    if (from_vault)
+        TRY(check_vault_url(key->kid, path, "kid", e));
     if (from_vault && job->attestation.provider == NULL)
         return fail(e, E_USAGE, "attestation.provider: missing, and %s is to be released",
                     path->text);
@@ -80,6 +86,25 @@ static enum status check_input(const struct job *job, const struct config_input 
     return OK;
 }
 
+static enum status check_output(const struct job *job, const struct config_output *output,
+                                struct job_path *path, struct error *e)
+{
+    TRY(check_place(&output->sas, path, "sas", e));
+    if (output->key_file != NULL && output->key_inline != NULL) {
+        path_push(path, ".key_file");
+        return refuse(path, e, "stands beside key_inline; give one of both");
+    }
+    if (output->key_file == NULL && output->key_inline == NULL &&
+        check_vault_url(output->key, path, "key", e) != OK) {
+        advise(e, "Give the id of a key in a vault, or the public key with key_file or key_inline");
+        return e->status;
+    }
+    if (output->receipt && job->attestation.provider == NULL)
+        return fail(e, E_USAGE, "attestation.provider: missing, and %s wants a receipt",
+                    path->text);
+    return OK;
+}
+
 static enum status check_identity(const struct job *job, struct error *e)
 {
     struct job_path path = {0};
@@ -116,7 +141,7 @@ enum status job_check(const struct job *job, struct error *e)
     for (size_t i = 0; i < job->n_outputs; i++) {
         struct job_path path = {0};
         path_push(&path, "outputs[%zu]", i);
-        TRY(check_place(&job->outputs[i].sas, &path, "sas", e));
+        TRY(check_output(job, &job->outputs[i], &path, e));
     }
     return OK;
 }

@@ -63,8 +63,16 @@ struct config_input {
 };
 
 struct config_output {
-    const char *from, *to, *key;
+    const char *from; /* a directory or a file, below the volume unless absolute */
+    const char *to;
+    bool is_prefix;         /* TO ends in '/' (before its query) */
+    const char *key;        /* the key's id in a vault, or what the blobs call it */
+    const char *key_file;   /* where its public half is, PEM or JWK; NULL: */
+    const char *key_inline; /* PEM or JWK; NULL: ask the vault */
     struct config_place sas;
+    bool overwrite, gzip, receipt;
+    bool has_manifest;
+    const char *manifest; /* name of a blob in TO's container; NULL: derived from TO */
 };
 
 /* Owns its texts (all `const char *` above point into it). */
@@ -99,7 +107,8 @@ struct job {
         uint64_t timeout_s, max_plaintext_mib; /* 0: no limit */
         uint64_t shards;                       /* 0: not spread */
     } limits;
-    const char *schema; /* "$schema", for editors */
+    uint8_t sha256[SHA256_SIZE]; /* of the text */
+    const char *schema;          /* "$schema", for editors */
     struct cJSON *tree;
 };
 

@@ -31,7 +31,7 @@ static const struct choice require_choices[] = {{"confidential", CONFIG_REQUIRE_
                                                 {"any", CONFIG_REQUIRE_ANY},
                                                 {NULL, 0}};
 static const struct choice source_choices[] = {{"vault", false}, {"sidecar", true}, {NULL, 0}};
-static const struct choice decompress_choices[] = {{"gzip", true}, {NULL, 0}};
+static const struct choice compress_choices[] = {{"gzip", true}, {NULL, 0}};
 
 static const struct range size_range = {0, 1ULL << 48}, parallel_range = {1, 256},
                           memory_range = {32, 1 << 20}, time_range = {0, 10 * 365 * 86400},
@@ -49,6 +49,16 @@ static enum status read_flag(const struct cJSON *value, const struct member *mem
     int chosen = 0;
     TRY(read_choice(value, member, &chosen, path, e));
     *(bool *)at = chosen != 0;
+    return OK;
+}
+
+static enum status read_bool(const struct cJSON *value, const struct member *member, void *at,
+                             struct job_path *path, struct error *e)
+{
+    (void)member;
+    if (!cJSON_IsBool(value))
+        return refuse(path, e, "expected true or false");
+    *(bool *)at = cJSON_IsTrue(value);
     return OK;
 }
 
@@ -115,15 +125,32 @@ static const struct member input_members[] = {
     MEMBER(struct config_input, sas.file, "sas_file", read_text),
     MEMBER(struct config_input, format, "format", read_choice, .more = format_choices),
     MEMBER(struct config_input, key, "key", read_text),
-    MEMBER(struct config_input, gunzip, "decompress", read_flag, .more = decompress_choices),
+    MEMBER(struct config_input, gunzip, "decompress", read_flag, .more = compress_choices),
     {.name = "sha256", .read = read_input_digest},
     {.name = "size", .read = read_input_size, .more = &size_range},
     MEMBER(struct config_input, manifest, "manifest", read_object, .more = &manifest_fields),
 };
+/* A name, or true for the one that follows from the output's URL. */
+static enum status read_manifest(const struct cJSON *value, const struct member *member, void *at,
+                                 struct job_path *path, struct error *e)
+{
+    struct config_output *output = at;
+    if (!cJSON_IsBool(value) && !cJSON_IsString(value))
+        return refuse(path, e, "expected true, false or the name of a blob");
+    output->has_manifest = !cJSON_IsFalse(value);
+    return cJSON_IsString(value) ? read_text(value, member, &output->manifest, path, e) : OK;
+}
+
 static const struct member output_members[] = {
     MEMBER(struct config_output, from, "from", read_text, .required = true),
     MEMBER(struct config_output, to, "to", read_url, .required = true),
     MEMBER(struct config_output, key, "key", read_text, .required = true),
+    MEMBER(struct config_output, key_file, "key_file", read_text),
+    MEMBER(struct config_output, key_inline, "key_inline", read_text),
+    MEMBER(struct config_output, overwrite, "overwrite", read_bool),
+    MEMBER(struct config_output, gzip, "compress", read_flag, .more = compress_choices),
+    {.name = "manifest", .read = read_manifest},
+    MEMBER(struct config_output, receipt, "receipt", read_bool),
     MEMBER(struct config_output, sas.env, "sas_env", read_text),
     MEMBER(struct config_output, sas.file, "sas_file", read_text),
 };
@@ -191,6 +218,12 @@ static void set_defaults(struct job *job)
     job->limits.timeout_s = 3600;
 }
 
+static bool url_is_prefix(const char *url)
+{
+    size_t n = strcspn(url, "?");
+    return n > 0 && url[n - 1] == '/';
+}
+
 enum status job_parse(struct span text, struct job *out, struct error *e)
 {
     AUTO(job_free) struct job job = {0};
@@ -198,12 +231,13 @@ enum status job_parse(struct span text, struct job *out, struct error *e)
     if (text.size > JOB_TEXT_MAX)
         return fail(e, E_USAGE, "the job is larger than %d bytes", JOB_TEXT_MAX);
     set_defaults(&job);
+    TRY(sha256(text, job.sha256, e));
     TRY(json_parse(text, E_USAGE, &job.tree, e));
     TRY(read_fields(job.tree, &job_fields, &job, &path, e));
-    for (size_t i = 0; i < job.n_inputs; i++) {
-        size_t n = strcspn(job.inputs[i].from, "?");
-        job.inputs[i].is_prefix = n > 0 && job.inputs[i].from[n - 1] == '/';
-    }
+    for (size_t i = 0; i < job.n_inputs; i++)
+        job.inputs[i].is_prefix = url_is_prefix(job.inputs[i].from);
+    for (size_t i = 0; i < job.n_outputs; i++)
+        job.outputs[i].is_prefix = url_is_prefix(job.outputs[i].to);
     TRY(job_check(&job, e));
     *out = job;
     job = (struct job){0};

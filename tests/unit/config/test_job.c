@@ -45,6 +45,10 @@ static void test_example(void **state)
     assert_string_equal(job.identity.client_id, "c1");
     assert_int_equal(job.n_keys, 1);
     assert_string_equal(job.keys[0].kid, VAULT "dataset-kek");
+    uint8_t digest[SHA256_SIZE];
+    struct error e = {0};
+    assert_ok(sha256(span_text(example), digest, &e), &e);
+    assert_memory_equal(job.sha256, digest, SHA256_SIZE);
     assert_int_equal(job.n_outputs, 1);
     assert_string_equal(job.outputs[0].from, "results");
     assert_string_equal(job.outputs[0].to, STORE "results/");
@@ -125,7 +129,11 @@ static void test_every_member(void **state)
         "\"format\":\"aes-gcm\",\"key\":\"dev\",\"decompress\":\"gzip\","
         "\"manifest\":{\"from\":\"" STORE "c/m.json\",\"sha256\":\"" SHA_A "\"}},"
         "{\"from\":\"" STORE "c/b?sv=1/\",\"sas_file\":\"/sas\",\"format\":\"cse-v1\"}],"
-        "\"outputs\":[{\"from\":\"r\",\"to\":\"" STORE "r/\",\"key\":\"k\",\"sas_env\":\"T\"}],"
+        "\"outputs\":[{\"from\":\"r\",\"to\":\"" STORE "r/\",\"key\":\"k\",\"key_file\":\"/p\","
+        "\"sas_env\":\"T\",\"overwrite\":true,\"compress\":\"gzip\",\"manifest\":\"m.json\"},"
+        "{\"from\":\"/s\",\"to\":\"" STORE "r/s?sv=1/\",\"key\":\"k\",\"key_inline\":\"{}\","
+        "\"manifest\":true,\"receipt\":true},"
+        "{\"from\":\"/s\",\"to\":\"" STORE "r/t\",\"key\":\"" VAULT "k\",\"manifest\":false}],"
         "\"volume\":{\"path\":\"/v\",\"require\":\"any\",\"mode\":\"0644\",\"uid\":0,\"gid\":1000},"
         "\"limits\":{\"timeout_s\":0}}",
         &job);
@@ -154,7 +162,16 @@ static void test_every_member(void **state)
     assert_false(job.inputs[1].is_prefix); /* the '/' is the query's */
     assert_string_equal(job.inputs[1].sas.file, "/sas");
     assert_int_equal(job.inputs[1].format, CONFIG_FORMAT_CSE_V1);
-    assert_string_equal(job.outputs[0].sas.env, "T");
+    const struct config_output *output = job.outputs;
+    assert_string_equal(output[0].sas.env, "T");
+    assert_string_equal(output[0].key_file, "/p");
+    assert_true(output[0].is_prefix && output[0].overwrite && output[0].gzip);
+    assert_true(output[0].has_manifest && !output[0].receipt);
+    assert_string_equal(output[0].manifest, "m.json");
+    assert_string_equal(output[1].key_inline, "{}");
+    assert_true(output[1].has_manifest && output[1].manifest == NULL && output[1].receipt);
+    assert_false(output[1].is_prefix || output[1].overwrite || output[1].gzip);
+    assert_false(output[2].has_manifest || output[2].receipt);
     assert_int_equal(job.volume.require, CONFIG_REQUIRE_ANY);
     assert_int_equal(job.volume.mode, 0644);
     assert_int_equal(job.volume.uid, 0);

@@ -10,6 +10,8 @@
 #define ATTESTATION "{\"provider\":\"https://p.example\"}"
 #define KEYS        "[{\"kid\":\"https://v.example/keys/k\"}]"
 #define FROM        "\"from\":\"https://s.example/c/b\""
+#define OUT_PLACE   "\"from\":\"r\",\"to\":\"https://s.example/r/\""
+#define OUT         OUT_PLACE ",\"key\":\"https://v.example/keys/k\""
 #define PREFIX      "\"from\":\"https://s.example/c/p/\""
 
 enum place { TOP, ATTEST, IDENTITY, KEY_LIST, INPUT, OUTPUT, VOLUME, NETWORK, LIMITS, PLACES };
@@ -27,7 +29,7 @@ static void job_text(const struct refused *c, struct buf *out)
         "{}",
         KEYS,
         FROM,
-        "\"from\":\"r\",\"to\":\"https://s.example/r/\",\"key\":\"k\"",
+        OUT,
         "{\"path\":\"/v\"}",
         "{}",
         "{}",
@@ -108,6 +110,13 @@ static void test_types(void **state)
         {OUTPUT, "\"from\":1", "outputs[0].from: expected a string"},
         {OUTPUT, "\"to\":1", "outputs[0].to: expected a string"},
         {OUTPUT, "\"key\":1", "outputs[0].key: expected a string"},
+        {OUTPUT, "\"key_file\":1", "outputs[0].key_file: expected a string"},
+        {OUTPUT, "\"key_inline\":{}", "outputs[0].key_inline: expected a string"},
+        {OUTPUT, "\"overwrite\":\"yes\"", "outputs[0].overwrite: expected true or false"},
+        {OUTPUT, "\"receipt\":1", "outputs[0].receipt: expected true or false"},
+        {OUTPUT, "\"compress\":true", "outputs[0].compress: expected one of: \"gzip\""},
+        {OUTPUT, "\"manifest\":1", "outputs[0].manifest: expected true, false or the name"},
+        {OUTPUT, "\"manifest\":\"\"", "outputs[0].manifest: expected 1 to"},
         {OUTPUT, "\"sas_env\":1", "outputs[0].sas_env: expected a string"},
         {OUTPUT, "\"sas_file\":1", "outputs[0].sas_file: expected a string"},
         {VOLUME, "\"/v\"", "volume: expected an object"},
@@ -285,9 +294,16 @@ static void test_together(void **state)
         {INPUT, FROM ",\"sas_env\":\"S\"", NULL},
         {INPUT, FROM ",\"sas_env\":\"S\",\"sas_file\":\"/s\"", "inputs[0].sas_env: stands beside"},
         {OUTPUT,
-         "\"from\":\"r\",\"to\":\"https://s.example/r/\",\"key\":\"k\",\"sas_env\":\"S\","
+         OUT ",\"sas_env\":\"S\","
          "\"sas_file\":\"/s\"",
          "outputs[0].sas_env: stands beside sas_file"},
+        {OUTPUT, OUT_PLACE ",\"key\":\"k\"", "outputs[0].key: a URL"},
+        {OUTPUT, OUT_PLACE ",\"key\":\"http://v.example/keys/k\"", "outputs[0].key: plain http"},
+        {OUTPUT, OUT_PLACE ",\"key\":\"k\",\"key_file\":\"f\"", NULL},
+        {OUTPUT, OUT_PLACE ",\"key\":\"k\",\"key_inline\":\"{}\"", NULL},
+        {OUTPUT, OUT ",\"key_file\":\"f\",\"key_inline\":\"{}\"",
+         "outputs[0].key_file: stands beside key_inline"},
+        {OUTPUT, OUT ",\"receipt\":true,\"manifest\":false", NULL},
         /* keys */
         {KEY_LIST, "[]", "inputs[0]: is encrypted, but the job has no \"keys\""},
         {INPUT, FROM ",\"key\":\"a\"", "inputs[0].key: only for format \"aes-gcm\""},
