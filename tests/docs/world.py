@@ -1,0 +1,82 @@
+"""What the documentation's commands find: the sandbox under Azure's public names, files that the pages speak of, stand-ins for
+Azure's and Kubernetes' tools."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import blocks
+from blocks import ROOT
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+from harness import DECANT, Box, owner, preload  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+VAULT, ACCOUNT, KEY = "contoso.vault.azure.net", "contoso", "dataset-kek"
+STORAGE = f"https://{ACCOUNT}.blob.core.windows.net"
+
+
+class World:
+    def __init__(self):
+        self.box = Box()
+        self.box.control("reset")
+        self.kek = self.box.key(KEY, host=VAULT)
+        for name in ("data", "models", "results"):
+            self.box.control("container", account=ACCOUNT, name=name)
+        self.upload()
+
+    def close(self):
+        pass  # the sandbox ends with the process
+
+    def upload(self):
+        """The sample data set below data/train/."""
+        top = os.path.join(ROOT, "samples", "dataset")
+        for folder, _, names in os.walk(top):
+            for name in names:
+                path = os.path.join(folder, name)
+                with open(path, "rb") as file:
+                    stored, metadata = owner.encrypt_bytes(file.read(), self.kek.kek, self.kek.kid)
+                self.box.control("blob", account=ACCOUNT, container="data", name="train/" + os.path.relpath(path, top),
+                                 base64=__import__("base64").b64encode(stored).decode(), metadata={"encryptiondata": metadata})
+
+    def environment(self, folder):
+        tools = os.path.join(folder, ".tools")
+        return {"PATH": f"{tools}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": folder, "LANG": "C.UTF-8",
+                "HTTPS_PROXY": self.box["proxy"], "SSL_CERT_FILE": self.box["ca_file"],
+                "AZURE_POD_IDENTITY_AUTHORITY_HOST": self.box["identity"],
+                "UVM_SECURITY_CONTEXT_DIR": self.box["security_context"]}
+
+    def furnish(self, page, folder):
+        """The tools and the files of a page."""
+        tools = os.path.join(folder, ".tools")
+        os.mkdir(tools)
+        device = {"DOUBLE_SEV": "guest", "DOUBLE_SEV_KEY": self.box["device"]["vcek_key"],
+                  "DOUBLE_SEV_REPORT": self.box["device"]["report_template"], "LD_PRELOAD": preload("sev_device", "files"),
+                  "ASAN_OPTIONS": "detect_leaks=0", "DECANT_HARDENING": "off"}
+        self.tool(tools, "decant", "env " + " ".join(f"{name}='{value}'" for name, value in device.items()) + f' {DECANT} "$@"')
+        for name in ("az", "kubectl"):
+            self.tool(tools, name, f"/usr/bin/python3 {HERE}/azure.py {name} \"$@\"")
+        for name in ("samples", "deploy", "docs", "scripts", "sandbox"):
+            if os.path.exists(os.path.join(ROOT, name)):
+                os.symlink(os.path.join(ROOT, name), os.path.join(folder, name))
+        for name, text in self.files_of(page):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(text)
+
+    @staticmethod
+    def tool(folder, name, line):
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nexec {line}\n")
+        os.chmod(path, 0o755)
+
+    @staticmethod
+    def files_of(page):
+        """A file that a page shows with `$ cat NAME` is what the page shows."""
+        for command in blocks.commands(page):
+            shown = re.fullmatch(r"cat ([\w.-]+)", command.text.strip())
+            if shown:
+                yield shown[1], command.shown
