@@ -18,8 +18,9 @@ output       base
 manifest     base
 finding      base
 policy       base finding
-job          base http config evidence attestation identity key storage envelope output manifest
-cli          base config job
+access       base http config evidence attestation identity key storage
+job          base http config access storage envelope output manifest
+cli          base config access job
 main.c       base cli
 '
 

@@ -2,6 +2,7 @@
 #ifndef DECANT_CLI_INTERNAL_H
 #define DECANT_CLI_INTERNAL_H
 
+#include "cli/cli.h"
 #include "config/config.h"
 #include "job/job.h"
 
@@ -15,12 +16,41 @@ struct cli_options {
     bool has_timeout;
     uint64_t timeout_s;
     uint32_t shard, shards; /* shards 0: not given */
+    char **operands;        /* what is no option, before "--" */
+    size_t n_operands;
+    char **command; /* behind "--", ends with NULL; NULL if there was no "--" */
 };
 
-/* Everything behind the command's name. E_USAGE. */
-enum status options_parse(int argc, char **argv, struct cli_options *out, struct error *e);
+/* ---- Commands: each is a file of its name ---- */
+
+enum {
+    IN_RUN = 1 << 0,
+    IN_ALL = ~0u,
+};
+
+struct command {
+    const char *name, *help;
+    enum status (*run)(const struct cli_options *options, struct error *e);
+    unsigned id;         /* IN_… */
+    const char *operand; /* what it is called in messages; NULL: none is taken */
+    size_t operands_min, operands_max;
+    bool takes_command; /* "-- CMD ARGS…" */
+};
+
+enum status command_run(const struct cli_options *options, struct error *e);
 
 extern const char help_text[], help_run_text[];
+
+/* ---- Arguments ---- */
+
+/* Everything behind the command's name, ARGV[0] being that. E_USAGE. */
+enum status options_parse(const struct command *command, int argc, char **argv,
+                          struct cli_options *out, struct error *e);
+
+/* The job of -c, of the single-blob options, of the environment; --timeout goes over its limit. */
+enum status load_job(const struct cli_options *options, struct job *job, struct error *e);
+
+/* ---- Output ---- */
 
 /* Shows how a run goes on: a line on a terminal, a log line every ten seconds elsewhere. */
 struct progress_display;
@@ -28,10 +58,12 @@ enum status progress_start(const struct run_progress *progress, bool on_terminal
                            struct progress_display **out, struct error *e);
 void progress_stop(struct progress_display **display);
 
-/* TEXT and a line end to PATH, replacing what was there. */
-/* Can it be written? Before a run, whose files would be there if only its report failed. E_USAGE.
- */
+/* TEXT and a line end on standard output. */
+enum status print_line(struct span text, struct error *e);
+
+/* Can it be written? Before a run, whose files would be there if only its report failed. E_USAGE. */
 enum status report_check(const char *path, struct error *e);
+/* TEXT and a line end to PATH, replacing what was there. */
 enum status report_write(const char *path, struct span text, struct error *e);
 /* The final line of a failure: standard error, /dev/termination-log if it is there, the report if
  * asked. */

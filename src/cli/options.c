@@ -1,43 +1,11 @@
-/* The options of a command, from its arguments. */
+/* The options of a command, from its arguments: one table says which there are and who takes them. */
 #include "cli/internal.h"
 
 #include <getopt.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum option_id {
-    OPT_JOB = 'c',
-    OPT_HELP = 'h',
-    OPT_FROM = 256,
-    OPT_TO,
-    OPT_ATTESTATION,
-    OPT_KEY,
-    OPT_LOG_FORMAT,
-    OPT_LOG_LEVEL,
-    OPT_REPORT,
-    OPT_NO_PROGRESS,
-    OPT_TIMEOUT,
-    OPT_DRY_RUN,
-    OPT_SHARD,
-};
-
-static const struct option long_options[] = {
-    {"job", required_argument, NULL, OPT_JOB},
-    {"from", required_argument, NULL, OPT_FROM},
-    {"to", required_argument, NULL, OPT_TO},
-    {"attestation", required_argument, NULL, OPT_ATTESTATION},
-    {"key", required_argument, NULL, OPT_KEY},
-    {"log-format", required_argument, NULL, OPT_LOG_FORMAT},
-    {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-    {"report", required_argument, NULL, OPT_REPORT},
-    {"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-    {"shard", required_argument, NULL, OPT_SHARD},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
-};
 
 static enum status choose(const char *option, const char *value, const char *const *names, size_t n,
                           int *out, struct error *e)
@@ -51,7 +19,7 @@ static enum status choose(const char *option, const char *value, const char *con
     return fail(e, E_USAGE, "%s cannot be \"%s\"", option, value);
 }
 
-static enum status parse_timeout(const char *value, struct cli_options *options, struct error *e)
+static enum status take_timeout(const char *value, struct cli_options *options, struct error *e)
 {
     char *end;
     unsigned long long seconds = strtoull(value, &end, 10);
@@ -63,7 +31,7 @@ static enum status parse_timeout(const char *value, struct cli_options *options,
 }
 
 /* I/N, I from 0: as JOB_COMPLETION_INDEX counts. */
-static enum status parse_shard(const char *value, struct cli_options *options, struct error *e)
+static enum status take_shard(const char *value, struct cli_options *options, struct error *e)
 {
     char *slash, *end;
     unsigned long shard = strtoul(value, &slash, 10);
@@ -77,57 +45,109 @@ static enum status parse_shard(const char *value, struct cli_options *options, s
     return OK;
 }
 
-static enum status parse_log_option(int id, const char *value, struct cli_options *options,
-                                    struct error *e)
+static enum status take_log_format(const char *value, struct cli_options *options, struct error *e)
 {
     static const char *const formats[] = {"text", "json", "auto"};
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
     int chosen = 0;
-    if (id == OPT_LOG_FORMAT) {
-        TRY(choose("--log-format", value, formats, COUNT(formats), &chosen, e));
-        if (chosen < 2)
-            options->log_format = (enum log_format)chosen;
-    } else {
-        TRY(choose("--log-level", value, levels, COUNT(levels), &chosen, e));
-        options->log_level = (enum log_level)chosen;
-    }
+    TRY(choose("--log-format", value, formats, COUNT(formats), &chosen, e));
+    if (chosen < 2)
+        options->log_format = (enum log_format)chosen;
     return OK;
 }
 
-static enum status parse_option(int id, const char *value, struct cli_options *options,
-                                struct error *e)
+static enum status take_log_level(const char *value, struct cli_options *options, struct error *e)
 {
-    const struct {
-        int id;
-        const char **place;
-    } texts[] = {
-        {OPT_JOB, &options->job},         {OPT_REPORT, &options->report},
-        {OPT_FROM, &options->flags.from}, {OPT_TO, &options->flags.to},
-        {OPT_KEY, &options->flags.key},   {OPT_ATTESTATION, &options->flags.attestation},
-    };
-    for (size_t i = 0; i < COUNT(texts); i++) {
-        if (texts[i].id == id) {
-            *texts[i].place = value;
-            return OK;
-        }
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    int chosen = 0;
+    TRY(choose("--log-level", value, levels, COUNT(levels), &chosen, e));
+    options->log_level = (enum log_level)chosen;
+    return OK;
+}
+
+/* A row has one of: a text's place, a flag's place, a function that takes the value. */
+static const struct rule {
+    const char *name;
+    int letter; /* of the short form, or 0 */
+    unsigned commands;
+    enum { TEXT, FLAG, TAKE } kind;
+    size_t place;
+    enum status (*take)(const char *value, struct cli_options *options, struct error *e);
+} rules[] = {
+#define AT(member) offsetof(struct cli_options, member)
+    {"job", 'c', IN_RUN, TEXT, AT(job), NULL},
+    {"from", 0, IN_RUN, TEXT, AT(flags.from), NULL},
+    {"to", 0, IN_RUN, TEXT, AT(flags.to), NULL},
+    {"attestation", 0, IN_RUN, TEXT, AT(flags.attestation), NULL},
+    {"key", 0, IN_RUN, TEXT, AT(flags.key), NULL},
+    {"report", 0, IN_RUN, TEXT, AT(report), NULL},
+    {"no-progress", 0, IN_RUN, FLAG, AT(no_progress), NULL},
+    {"dry-run", 0, IN_RUN, FLAG, AT(dry_run), NULL},
+    {"shard", 0, IN_RUN, TAKE, 0, take_shard},
+    {"timeout", 0, IN_RUN, TAKE, 0, take_timeout},
+    {"log-format", 0, IN_ALL, TAKE, 0, take_log_format},
+    {"log-level", 0, IN_ALL, TAKE, 0, take_log_level},
+    {"help", 'h', IN_ALL, FLAG, AT(help), NULL},
+#undef AT
+};
+
+enum { FIRST_VALUE = 256 }; /* getopt's value of rules[0]; behind all letters */
+
+/* What getopt_long wants, for the options that COMMAND takes. */
+struct getopt_table {
+    struct option rows[COUNT(rules) + 1];
+    char letters[2 + 2 * COUNT(rules) + 1];
+};
+
+static void fill_table(unsigned command, struct getopt_table *out)
+{
+    size_t n = 0, l = 0;
+    *out = (struct getopt_table){0};
+    out->letters[l++] = ':';
+    for (size_t i = 0; i < COUNT(rules); i++) {
+        if ((rules[i].commands & command) == 0)
+            continue;
+        int value = rules[i].kind == FLAG ? no_argument : required_argument;
+        out->rows[n++] = (struct option){rules[i].name, value, NULL, FIRST_VALUE + (int)i};
+        if (rules[i].letter == 0)
+            continue;
+        out->letters[l++] = (char)rules[i].letter;
+        if (value == required_argument)
+            out->letters[l++] = ':';
     }
-    switch (id) {
-    case OPT_NO_PROGRESS:
-        options->no_progress = true;
-        return OK;
-    case OPT_DRY_RUN:
-        options->dry_run = true;
-        return OK;
-    case OPT_HELP:
-        options->help = true;
-        return OK;
-    case OPT_TIMEOUT:
-        return parse_timeout(value, options, e);
-    case OPT_SHARD:
-        return parse_shard(value, options, e);
-    default:
-        return parse_log_option(id, value, options, e);
-    }
+}
+
+static const struct rule *rule_of(int id)
+{
+    if (id >= FIRST_VALUE)
+        return &rules[id - FIRST_VALUE];
+    for (size_t i = 0; i < COUNT(rules); i++)
+        if (rules[i].letter == id)
+            return &rules[i];
+    return NULL;
+}
+
+static enum status apply(const struct rule *rule, const char *value, struct cli_options *options,
+                         struct error *e)
+{
+    char *base = (char *)options;
+    if (rule->kind == TAKE)
+        return rule->take(value, options, e);
+    if (rule->kind == FLAG)
+        *(bool *)(void *)(base + rule->place) = true;
+    else
+        *(const char **)(void *)(base + rule->place) = value;
+    return OK;
+}
+
+/* An option that other commands have is worth another sentence. */
+static enum status refuse(const char *word, const char *command, struct error *e)
+{
+    size_t size = strcspn(word, "=");
+    for (size_t i = 0; i < COUNT(rules); i++)
+        if (size > 2 && strlen(rules[i].name) == size - 2 &&
+            strncmp(word + 2, rules[i].name, size - 2) == 0)
+            return fail(e, E_USAGE, "%s does not take the option --%s", command, rules[i].name);
+    return fail(e, E_USAGE, "unknown option %s", word);
 }
 
 static enum status check_together(const struct cli_options *options, struct error *e)
@@ -139,24 +159,53 @@ static enum status check_together(const struct cli_options *options, struct erro
     return OK;
 }
 
-enum status options_parse(int argc, char **argv, struct cli_options *out, struct error *e)
+static enum status check_operands(const struct command *command, const struct cli_options *options,
+                                  struct error *e)
+{
+    if (options->help)
+        return OK;
+    if (options->n_operands > command->operands_max)
+        return fail(e, E_USAGE, "unexpected argument \"%s\"",
+                    options->operands[command->operands_max]);
+    if (options->n_operands < command->operands_min)
+        return fail(e, E_USAGE, "%s is missing", command->operand);
+    if (options->command != NULL && !command->takes_command)
+        return fail(e, E_USAGE, "%s takes no command behind --", command->name);
+    return OK;
+}
+
+/* Where "--" stands, or ARGC. What is behind it belongs to somebody else. */
+static int end_of_ours(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--") == 0)
+            return i;
+    return argc;
+}
+
+enum status options_parse(const struct command *command, int argc, char **argv,
+                          struct cli_options *out, struct error *e)
 {
     struct cli_options options = {
         .log_level = LOG_INFO,
         .log_format = isatty(STDERR_FILENO) ? LOG_TEXT : LOG_JSON,
     };
+    struct getopt_table table;
+    int id, ours = end_of_ours(argc, argv);
+    fill_table(command->id, &table);
     optind = 1;
     opterr = 0;
-    int id;
-    while ((id = getopt_long(argc, argv, ":c:h", long_options, NULL)) != -1) {
+    while ((id = getopt_long(ours, argv, table.letters, table.rows, NULL)) != -1) {
         if (id == ':')
             return fail(e, E_USAGE, "%s wants a value", argv[optind - 1]);
         if (id == '?')
-            return fail(e, E_USAGE, "unknown option %s", argv[optind - 1]);
-        TRY(parse_option(id, optarg, &options, e));
+            return refuse(argv[optind - 1], command->name, e);
+        TRY(apply(rule_of(id), optarg, &options, e));
     }
-    if (optind < argc)
-        return fail(e, E_USAGE, "unexpected argument \"%s\"", argv[optind]);
+    options.operands = argv + optind;
+    options.n_operands = (size_t)(ours - optind);
+    options.command = ours < argc ? argv + ours + 1 : NULL;
+    TRY(check_operands(command, &options, e));
     TRY(check_together(&options, e));
     *out = options;
     return OK;

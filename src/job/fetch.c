@@ -168,7 +168,7 @@ static enum status work(struct fetch *fetch, struct error *e)
 {
     AUTO(http_session_give) struct http_session *session = NULL;
     AUTO(envelope_reader_free) struct envelope_reader *reader = NULL;
-    TRY(http_session_take(fetch->run->http, &session, e));
+    TRY(http_session_take(fetch->run->services.http, &session, e));
     TRY(envelope_reader_new(&reader, e));
     for (;;) {
         struct active *active = NULL;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAS_MAX = 8192 };
 
 enum status input_blob_url(const struct input *input, const struct blob *blob, struct buf *out,
                            struct error *e)
@@ -26,41 +25,6 @@ enum status input_blame(const struct input *input, const struct blob *blob, enum
     return wrap(e, "blob %s/%s", container != NULL ? container + 1 : "", blob->name);
 }
 
-static enum status read_sas(const struct config_place *place, struct buf *sas, struct error *e)
-{
-    if (place->env != NULL) {
-        const char *value = getenv(place->env);
-        if (value == NULL || value[0] == '\0')
-            return fail(e, E_USAGE, "sas_env: the variable %s is not set", place->env);
-        TRY(buf_add(sas, span_text(value), e));
-    } else if (place->file != NULL) {
-        TRY(file_read(place->file, SAS_MAX, sas, E_USAGE, e));
-    }
-    return OK;
-}
-
-static struct span without_mark(struct span sas)
-{
-    sas = span_trim(sas);
-    return span_starts(sas, "?") ? span_of(sas.data + 1, sas.size - 1) : sas;
-}
-
-static enum status open_storage(struct run *run, const struct storage_location *location,
-                                const struct config_place *place, struct storage **out,
-                                struct error *e)
-{
-    AUTO(buf_free) struct buf sas = BUF(SAS_MAX);
-    struct url url;
-    TRY(read_sas(place, &sas, e));
-    TRY(url_parse(location->container_url, &url, e));
-    const struct storage_options options = {
-        .sas = without_mark(buf_span(&sas)),
-        .tokens = run->job->identity.type == CONFIG_IDENTITY_NONE ? NULL : &run->tokens,
-        .audience = audience_of_storage(&url),
-    };
-    return storage_open(location, &options, out, e);
-}
-
 static enum status add_bytes(void *context, struct span bytes, struct error *e)
 {
     return buf_add(context, bytes, e);
@@ -71,7 +35,7 @@ static enum status fetch_manifest(struct input *input, struct storage *storage, 
 {
     AUTO(http_session_give) struct http_session *session = NULL;
     AUTO(blob_free) struct blob blob = {0};
-    TRY(http_session_take(run->http, &session, e));
+    TRY(http_session_take(run->services.http, &session, e));
     TRY(storage_properties(storage, session, &blob, e));
     if (blob.size > MANIFEST_SIZE_MAX)
         return fail(e, E_SPACE, "the manifest is larger than %u bytes", MANIFEST_SIZE_MAX);
@@ -119,7 +83,7 @@ static enum status open_manifest(struct run *run, struct input *input, struct er
     AUTO(storage_close) struct storage *storage = NULL;
     AUTO(buf_free) struct buf text = BUF(MANIFEST_SIZE_MAX);
     TRY(locate_manifest(input->config, &location, e));
-    TRY(open_storage(run, &location, &input->config->sas, &storage, e));
+    TRY(services_storage(&run->services, &location, &input->config->sas, &storage, e));
     if (fetch_manifest(input, storage, &text, run, e) != OK)
         return wrap(e, "manifest %s", location.name);
     return OK;
@@ -130,7 +94,7 @@ enum status input_open(struct run *run, const struct config_input *config, struc
 {
     input->config = config;
     TRY(locate_input(config, &input->location, e));
-    TRY(open_storage(run, &input->location, &config->sas, &input->storage, e));
+    TRY(services_storage(&run->services, &input->location, &config->sas, &input->storage, e));
     return config->manifest.from != NULL ? open_manifest(run, input, e) : OK;
 }
 

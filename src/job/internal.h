@@ -2,13 +2,11 @@
 #ifndef DECANT_JOB_INTERNAL_H
 #define DECANT_JOB_INTERNAL_H
 
+#include "access/access.h"
 #include "envelope/envelope.h"
-#include "http/http.h"
-#include "identity/identity.h"
 #include "job/job.h"
 #include "manifest/manifest.h"
 #include "output/output.h"
-#include "storage/storage.h"
 
 /* What all parts of one run share. Borrowed by them; job_run owns it. */
 struct run {
@@ -16,32 +14,13 @@ struct run {
     const struct run_options *options;
     struct run_progress *progress;
     struct run_summary *summary; /* written by one thread at a time: see each part */
-    struct http *http;
-    char cloud_host[256]; /* for the identity */
-    struct identity *identity;
-    struct token_source tokens; /* of the identity */
+    struct services services;
     struct volume *volume;
     struct keyring *keyring;
     struct plan *plan;
     _Atomic uint64_t plain_bytes; /* promised or written so far */
     _Atomic uint64_t kept;        /* files of an earlier run that were still right */
 };
-
-/* ---- keyring: the job's keys, each released at most once, when a blob first names it ---- */
-
-struct keyring;
-
-/* The ids of JOB's keys, before anything is asked of anybody. E_USAGE. */
-enum status keyring_check(const struct job *job, struct error *e);
-/* Starts the attestation on a thread of its own, if any key is to be released with it. */
-enum status keyring_open(struct run *run, struct keyring **out, struct error *e);
-void keyring_close(struct keyring **keyring);
-/* May a blob name this key? E_BAD_KEY if not. */
-enum status keyring_allows(const struct keyring *keyring, const char *kid, struct error *e);
-/* The key that a blob names; E_BAD_KEY if the job does not allow it. Thread-safe; *OUT lives as
- * long as the keyring. */
-enum status keyring_find(struct keyring *keyring, const char *kid, const struct kek **out,
-                         struct error *e);
 
 /* ---- input: one of the job's inputs ---- */
 

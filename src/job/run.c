@@ -4,10 +4,6 @@
  */
 #include "job/internal.h"
 
-#include <stdio.h>
-
-#include <stdlib.h>
-
 static enum status open_volume(struct run *run, struct error *e)
 {
     static const enum volume_requirement requirements[] = {VOLUME_CONFIDENTIAL, VOLUME_TMPFS,
@@ -32,78 +28,31 @@ static enum status open_volume(struct run *run, struct error *e)
     return OK;
 }
 
-/* The host that tells the cloud: of the first key that is in a vault, else of the first blob. */
-static void find_cloud_host(struct run *run)
-{
-    const struct job *job = run->job;
-    const char *text = job->inputs[0].from;
-    for (size_t i = job->n_keys; i > 0; i--)
-        if (job->keys[i - 1].file == NULL)
-            text = job->keys[i - 1].kid;
-    struct error ignored;
-    struct url url;
-    if (url_parse(text, &url, &ignored) == OK)
-        (void)snprintf(run->cloud_host, sizeof(run->cloud_host), "%.*s", (int)url.host.size,
-                       (const char *)url.host.data);
-}
-
-static enum status open_identity(struct run *run, struct error *e)
-{
-    static const enum identity_kind kinds[] = {IDENTITY_AUTO,     IDENTITY_MANAGED,
-                                               IDENTITY_WORKLOAD, IDENTITY_CLIENT_SECRET,
-                                               IDENTITY_TOKEN,    IDENTITY_NONE};
-    const struct job *job = run->job;
-    find_cloud_host(run);
-    const struct identity_options options = {
-        .kind = kinds[job->identity.type],
-        .client_id = job->identity.client_id,
-        .cloud_host = run->cloud_host,
-        .vault_token = {job->identity.vault_token.env, job->identity.vault_token.file},
-        .storage_token = {job->identity.storage_token.env, job->identity.storage_token.file},
-    };
-    TRY(identity_new(&options, run->http, &run->identity, e));
-    run->tokens = identity_source(run->identity);
-    return OK;
-}
-
-/* The variable that curl and every program with OpenSSL honours; the job goes first. */
-static const char *ca_file(const struct job *job)
-{
-    const char *variable = getenv("SSL_CERT_FILE");
-    bool is_set = variable != NULL && variable[0] != '\0';
-    return job->network.ca_file == NULL && is_set ? variable : job->network.ca_file;
-}
-
-static enum status open_http(struct run *run, struct error *e)
-{
-    const struct job *job = run->job;
-    int64_t limit_ms = (int64_t)job->limits.timeout_s * 1000;
-    const struct http_options options = {
-        .ca_file = ca_file(job),
-        .proxy = job->network.proxy,
-        .env_proxy = job->network.proxy == NULL,
-        .deadline_ms = limit_ms > 0 ? clock_ms() + limit_ms : DEADLINE_NEVER,
-    };
-    return http_new(&options, &run->http, e);
-}
-
 static void run_close(struct run *run)
 {
     plan_close(&run->plan);
     keyring_close(&run->keyring);
-    identity_free(&run->identity);
-    http_free(&run->http);
+    services_close(&run->services);
     volume_close(&run->volume);
 }
 
 static enum status run_open(struct run *run, struct error *e)
 {
     TRY(open_volume(run, e));
-    TRY(open_http(run, e));
-    TRY(open_identity(run, e));
+    TRY(services_open(run->job, &run->services, e));
     atomic_store(&run->progress->phase, "attesting");
-    TRY(keyring_open(run, &run->keyring, e));
+    TRY(keyring_open(&run->services, run->options->shards, &run->keyring, e));
     return plan_open(run, &run->plan, e);
+}
+
+/* The keys have done their work. */
+static void close_keyring(struct run *run)
+{
+    const struct keyring_counters counters = keyring_counters(run->keyring);
+    run->summary->keys = counters.keys;
+    run->summary->attest_ms = counters.attest_ms;
+    run->summary->release_ms = counters.release_ms;
+    keyring_close(&run->keyring);
 }
 
 static enum status publish(struct run *run, struct error *e)
@@ -118,7 +67,7 @@ static enum status publish(struct run *run, struct error *e)
 
 static void summarize(struct run *run, int64_t start)
 {
-    const struct http_counters counters = http_counters(run->http);
+    const struct http_counters counters = http_counters(run->services.http);
     struct run_summary *summary = run->summary;
     summary->dry_run = run->options->dry_run;
     summary->files = atomic_load(&run->progress->blobs_done);
@@ -145,8 +94,7 @@ enum status job_run(const struct job *job, const struct run_options *options,
     atomic_store(&progress->phase, "decanting");
     TRY(fetch_all(&run, e));
     TRY(plan_check_complete(run.plan, e));
-    /* The keys have done their work. */
-    keyring_close(&run.keyring);
+    close_keyring(&run);
     if (!secrets_are_locked())
         LOG(LOG_WARN, "memory_not_locked",
             LOG_STRING("note", "keys could not be locked in memory; raise the memlock limit"));

@@ -3,14 +3,10 @@
  * picks from the job's list. The attestation starts at once and beside everything else; a key is
  * released when the first blob names it, once, and dies with the keyring.
  */
-#include "job/internal.h"
+#include "access/access.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#include "attestation/attestation.h"
-#include "evidence/evidence.h"
-#include "key/key.h"
 
 enum { PATIENCE_MS = 5 * 60 * 1000 }; /* a fleet that starts together waits its turn */
 
@@ -20,69 +16,22 @@ struct held_key {
 };
 
 struct keyring {
-    struct run *run;
+    const struct services *services;
+    uint32_t shards;
     pthread_mutex_t mutex;       /* over everything below */
-    struct task attestation;     /* offer and token, until joined */
+    struct task attestation;     /* until joined */
     struct task vault_login;     /* the first vault's access token, fetched beside */
     const char *first_vault_kid; /* NULL: nothing to attest for */
-    struct key_offer offer;
-    struct secret token;
+    struct attested attested;
+    struct keyring_counters counters;
     struct held_key **held;
     size_t n_held;
 };
 
-static enum status make_offer(void *context, struct error *e)
+static enum status attest_ahead(void *context, struct error *e)
 {
     struct keyring *keyring = context;
-    return key_offer_new(&keyring->offer, e);
-}
-
-static enum status ask_for_token(struct keyring *keyring, const struct evidence *evidence,
-                                 struct error *e)
-{
-    const struct attestation_request request = {
-        .provider = keyring->run->job->attestation.provider,
-        .report = buf_span(&evidence->report),
-        .certificates = buf_span(&evidence->certificates),
-        .uvm_endorsements = buf_span(&evidence->uvm_endorsements),
-        .runtime_data = buf_span(&keyring->offer.runtime_data),
-    };
-    AUTO(http_session_give) struct http_session *session = NULL;
-    TRY(http_session_take(keyring->run->http, &session, e));
-    return attestation_token(session, &request, &keyring->token, e);
-}
-
-static enum status collect_and_attest(struct keyring *keyring, struct task *offer, struct error *e)
-{
-    static const enum evidence_kind kinds[] = {EVIDENCE_AUTO, EVIDENCE_DEVICE, EVIDENCE_TSM,
-                                               EVIDENCE_SIDECAR};
-    const struct job *job = keyring->run->job;
-    const struct evidence_options options = {
-        .kind = kinds[job->attestation.evidence],
-        .sidecar = job->attestation.sidecar,
-        .certificates = job->attestation.certificates,
-    };
-    AUTO(evidence_close) struct evidence_source *source = NULL;
-    AUTO(evidence_free) struct evidence evidence = {0};
-    TRY(evidence_open(&options, keyring->run->http, &source, e));
-    TRY(task_join(offer, e));
-    TRY(evidence_collect(source, buf_span(&keyring->offer.runtime_data), &evidence, e));
-    LOG(LOG_INFO, "evidence", LOG_STRING("source", evidence.source),
-        LOG_STRING("certificates", evidence.certificates_source));
-    return ask_for_token(keyring, &evidence, e);
-}
-
-static enum status attest(void *context, struct error *e)
-{
-    struct keyring *keyring = context;
-    int64_t start = clock_ms();
-    AUTO(task_abandon) struct task offer = {0};
-    TRY(task_start(&offer, make_offer, keyring, e));
-    TRY(collect_and_attest(keyring, &offer, e));
-    keyring->run->summary->attest_ms = clock_ms() - start;
-    LOG(LOG_INFO, "attested", LOG_STRING("provider", keyring->run->job->attestation.provider),
-        LOG_NUMBER("ms", keyring->run->summary->attest_ms));
-    return OK;
+    return attest(keyring->services, &keyring->attested, e);
 }
 
 static const char *first_vault_kid(const struct job *job)
@@ -93,19 +42,11 @@ static const char *first_vault_kid(const struct job *job)
     return NULL;
 }
 
-static enum status log_in(struct keyring *keyring, const char *kid, struct secret *bearer,
-                          struct error *e)
-{
-    struct key_id id;
-    TRY(key_id_parse(kid, &id, e));
-    return identity_token(keyring->run->identity, audience_of_vault(&id.url), bearer, e);
-}
-
 static enum status log_in_ahead(void *context, struct error *e)
 {
     struct keyring *keyring = context;
     AUTO(secret_free) struct secret bearer = {0}; /* the identity keeps it */
-    return log_in(keyring, keyring->first_vault_kid, &bearer, e);
+    return services_vault_token(keyring->services, keyring->first_vault_kid, &bearer, e);
 }
 
 enum status keyring_check(const struct job *job, struct error *e)
@@ -117,16 +58,18 @@ enum status keyring_check(const struct job *job, struct error *e)
     return OK;
 }
 
-enum status keyring_open(struct run *run, struct keyring **out, struct error *e)
+enum status keyring_open(const struct services *services, uint32_t shards, struct keyring **out,
+                         struct error *e)
 {
     AUTO(keyring_close) struct keyring *keyring = memory_array(1, sizeof(*keyring));
     if (keyring == NULL)
         return fail(e, E_SPACE, "out of memory");
-    keyring->run = run;
+    keyring->services = services;
+    keyring->shards = shards;
     (void)pthread_mutex_init(&keyring->mutex, NULL);
-    keyring->first_vault_kid = first_vault_kid(run->job);
+    keyring->first_vault_kid = first_vault_kid(services->job);
     if (keyring->first_vault_kid != NULL) {
-        TRY(task_start(&keyring->attestation, attest, keyring, e));
+        TRY(task_start(&keyring->attestation, attest_ahead, keyring, e));
         TRY(task_start(&keyring->vault_login, log_in_ahead, keyring, e));
     }
     *out = keyring;
@@ -146,8 +89,7 @@ void keyring_close(struct keyring **keyring)
         memory_free(k->held[i]);
     }
     memory_free(k->held);
-    secret_free(&k->token);
-    key_offer_free(&k->offer);
+    attested_free(&k->attested);
     (void)pthread_mutex_destroy(&k->mutex);
     memory_free(k);
     *keyring = NULL;
@@ -157,28 +99,28 @@ static enum status release(struct keyring *keyring, const char *asked, struct ke
                            struct error *e)
 {
     AUTO(secret_free) struct secret bearer = {0};
-    TRY(log_in(keyring, asked, &bearer, e));
+    TRY(services_vault_token(keyring->services, asked, &bearer, e));
     const struct key_release_request request = {
         .kid = asked,
-        .token = secret_view(&keyring->token),
+        .token = secret_view(&keyring->attested.token),
         .bearer = secret_view(&bearer),
-        .offer = &keyring->offer,
-        .ca_file = http_ca_file(keyring->run->http),
+        .offer = &keyring->attested.offer,
+        .ca_file = http_ca_file(keyring->services->http),
         .patience_ms = PATIENCE_MS,
     };
     AUTO(http_session_give) struct http_session *session = NULL;
-    TRY(http_session_take(keyring->run->http, &session, e));
+    TRY(http_session_take(keyring->services->http, &session, e));
     return key_release(session, &request, kek, e);
 }
 
 static enum status ask_sidecar(struct keyring *keyring, const char *asked, struct kek *kek,
                                struct error *e)
 {
-    const struct job *job = keyring->run->job;
+    const struct job *job = keyring->services->job;
     AUTO(secret_free) struct secret bearer = {0};
     /* A sidecar has an identity of its own; only a token that was given for this is handed on. */
     if (job->identity.vault_token.env != NULL || job->identity.vault_token.file != NULL)
-        TRY(log_in(keyring, asked, &bearer, e));
+        TRY(services_vault_token(keyring->services, asked, &bearer, e));
     const struct key_sidecar_request request = {
         .sidecar = job->attestation.sidecar,
         .kid = asked,
@@ -186,16 +128,16 @@ static enum status ask_sidecar(struct keyring *keyring, const char *asked, struc
         .bearer = secret_view(&bearer),
     };
     AUTO(http_session_give) struct http_session *session = NULL;
-    TRY(http_session_take(keyring->run->http, &session, e));
+    TRY(http_session_take(keyring->services->http, &session, e));
     return key_from_sidecar(session, &request, kek, e);
 }
 
 /* A vault lets ten releases through in ten seconds (Key Vault's service limits, HSM keys): when
  * many shards start together, those beyond ten come one second after the other on average, instead
  * of all at once and again. */
-static enum status spread_out(const struct run *run, struct error *e)
+static enum status spread_out(uint32_t shards, struct error *e)
 {
-    uint32_t random, beyond = run->options->shards > 10 ? run->options->shards - 10 : 0;
+    uint32_t random, beyond = shards > 10 ? shards - 10 : 0;
     if (beyond == 0)
         return OK;
     TRY(random_bytes((uint8_t *)&random, sizeof(random), e));
@@ -208,7 +150,7 @@ static enum status fetch_key(struct keyring *keyring, const struct config_key *c
     if (config->file == NULL) {
         TRY(task_join(&keyring->attestation, e));
         TRY(task_join(&keyring->vault_login, e));
-        TRY(spread_out(keyring->run, e));
+        TRY(spread_out(keyring->shards, e));
     }
     int64_t start = clock_ms();
     const char *source = config->file != NULL ? "file" : config->from_sidecar ? "sidecar" : "vault";
@@ -218,9 +160,8 @@ static enum status fetch_key(struct keyring *keyring, const struct config_key *c
         TRY(ask_sidecar(keyring, asked, kek, e));
     else
         TRY(release(keyring, asked, kek, e));
-    struct run_summary *summary = keyring->run->summary;
-    summary->keys++;
-    summary->release_ms += clock_ms() - start;
+    keyring->counters.keys++;
+    keyring->counters.release_ms += clock_ms() - start;
     LOG(LOG_INFO, "released", LOG_STRING("key", kek->kid), LOG_STRING("source", source),
         LOG_NUMBER("ms", clock_ms() - start));
     return OK;
@@ -300,7 +241,7 @@ static const struct config_key *match_key(const struct job *job, const char *kid
 
 enum status keyring_allows(const struct keyring *keyring, const char *kid, struct error *e)
 {
-    if (match_key(keyring->run->job, kid) != NULL)
+    if (match_key(keyring->services->job, kid) != NULL)
         return OK;
     (void)fail(e, E_BAD_KEY, "it wants the key \"%s\", which the job does not allow", kid);
     advise(e, "If that key is right, add it to \"keys\", or its id to that key's \"aliases\"");
@@ -311,9 +252,16 @@ enum status keyring_find(struct keyring *keyring, const char *kid, const struct 
                          struct error *e)
 {
     TRY(keyring_allows(keyring, kid, e));
-    const struct config_key *key = match_key(keyring->run->job, kid);
+    const struct config_key *key = match_key(keyring->services->job, kid);
     (void)pthread_mutex_lock(&keyring->mutex);
     enum status status = hold_key(keyring, key, asked_for(key, kid), out, e);
     (void)pthread_mutex_unlock(&keyring->mutex);
     return status;
+}
+
+struct keyring_counters keyring_counters(const struct keyring *keyring)
+{
+    struct keyring_counters counters = keyring->counters;
+    counters.attest_ms = keyring->attested.ms;
+    return counters;
 }

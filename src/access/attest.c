@@ -1,0 +1,70 @@
+/* One attestation: pair, evidence over it, token. The pair is made while the certificates are looked
+ * up. */
+#include "access/access.h"
+#include "attestation/attestation.h"
+
+static enum status make_offer(void *context, struct error *e)
+{
+    struct attested *attested = context;
+    return key_offer_new(&attested->offer, e);
+}
+
+static enum status collect(const struct services *services, struct task *offer,
+                           struct attested *out, struct error *e)
+{
+    static const enum evidence_kind kinds[] = {EVIDENCE_AUTO, EVIDENCE_DEVICE, EVIDENCE_TSM,
+                                               EVIDENCE_SIDECAR};
+    const struct job *job = services->job;
+    const struct evidence_options options = {
+        .kind = kinds[job->attestation.evidence],
+        .sidecar = job->attestation.sidecar,
+        .certificates = job->attestation.certificates,
+    };
+    AUTO(evidence_close) struct evidence_source *source = NULL;
+    TRY(evidence_open(&options, services->http, &source, e));
+    TRY(task_join(offer, e));
+    TRY(evidence_collect(source, buf_span(&out->offer.runtime_data), &out->evidence, e));
+    LOG(LOG_INFO, "evidence", LOG_STRING("source", out->evidence.source),
+        LOG_STRING("certificates", out->evidence.certificates_source));
+    return OK;
+}
+
+enum status attest_evidence(const struct services *services, struct attested *out, struct error *e)
+{
+    AUTO(task_abandon) struct task offer = {0};
+    TRY(task_start(&offer, make_offer, out, e));
+    return collect(services, &offer, out, e);
+}
+
+static enum status ask_for_token(const struct services *services, struct attested *out,
+                                 struct error *e)
+{
+    const struct attestation_request request = {
+        .provider = services->job->attestation.provider,
+        .report = buf_span(&out->evidence.report),
+        .certificates = buf_span(&out->evidence.certificates),
+        .uvm_endorsements = buf_span(&out->evidence.uvm_endorsements),
+        .runtime_data = buf_span(&out->offer.runtime_data),
+    };
+    AUTO(http_session_give) struct http_session *session = NULL;
+    TRY(http_session_take(services->http, &session, e));
+    return attestation_token(session, &request, &out->token, e);
+}
+
+enum status attest(const struct services *services, struct attested *out, struct error *e)
+{
+    int64_t start = clock_ms();
+    TRY(attest_evidence(services, out, e));
+    TRY(ask_for_token(services, out, e));
+    out->ms = clock_ms() - start;
+    LOG(LOG_INFO, "attested", LOG_STRING("provider", services->job->attestation.provider),
+        LOG_NUMBER("ms", out->ms));
+    return OK;
+}
+
+void attested_free(struct attested *attested)
+{
+    secret_free(&attested->token);
+    evidence_free(&attested->evidence);
+    key_offer_free(&attested->offer);
+}
