@@ -3,7 +3,7 @@
 BUILD ?= build
 CMAKE_FLAGS ?=
 
-.PHONY: all bench demo check test lint e2e interop sandbox clean help
+.PHONY: all bench demo check test lint e2e interop fault sandbox clean help
 
 all: ## build build/decant (Release)
 	@scripts/setup.sh build
@@ -25,6 +25,9 @@ e2e: ## the tests against the sandbox only
 
 interop: ## the tests against the official SDK and Azurite only
 	@scripts/check.sh build interop
+
+fault: ## everything that can go wrong, a sample; FAULT_FULL=1: every call of a run fails once, 500 signals (an hour)
+	@scripts/check.sh $(if $(FAULT_FULL),fault-full) fault
 
 bench: all ## speed and memory beside curl, the SDK, azcopy, rclone, age; ARGS=--quick for less
 	@tests/bench/run.sh --decant $(BUILD)/decant $(ARGS)

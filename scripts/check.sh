@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit schema sandbox e2e interop ("build" just builds what
-# schema, e2e and interop need). Without arguments: all. The last line counts.
+# Every test, in steps that can be named alone: lint unit schema sandbox e2e interop fault ("build" just builds
+# what schema, e2e, interop and fault need; "fault-full" takes half an hour). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
 checked=build-check # gcc, ASan and UBSan, warnings are errors
@@ -73,10 +73,22 @@ interop() {
     DECANT=$PWD/$checked/decant tests/interop/run.sh
 }
 
-all_steps="lint unit schema sandbox e2e interop"
+fault() {
+    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/fault -t tests/fault
+}
+
+# Every call of a run fails once: half an hour. A faster build, which still counts what leaks; goes on where it stopped.
+fault_full() {
+    configure build-fault -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=leak &&
+        compile build-fault decant unit_tests &&
+        DECANT=$PWD/build-fault/decant DOUBLES=$PWD/build-fault/tests/double $python tests/fault/campaign.py --full \
+            --jobs "$jobs" --results tests/fault/results.json
+}
+
+all_steps="lint unit schema sandbox e2e interop fault"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" schema "* | *" e2e "* | *" interop "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+*" unit "* | *" schema "* | *" e2e "* | *" interop "* | *" fault "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
 esac
 for wanted in "$@"; do
     case $wanted in
@@ -86,7 +98,8 @@ for wanted in "$@"; do
         step "build with clang" build_clang
         step "build for release" build_release
         ;;
-    unit | schema | sandbox | e2e | interop) step "$wanted" "$wanted" ;;
+    fault-full) step "every call fails once" fault_full ;;
+    unit | schema | sandbox | e2e | interop | fault) step "$wanted" "$wanted" ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
     esac
 done

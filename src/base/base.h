@@ -149,6 +149,9 @@ void *memory_resize(void *old, size_t size);
 void memory_free(void *data);
 char *memory_text(const char *text);
 void *memory_array(size_t n, size_t size);
+/* True once any of them had no memory. What fails after that proves nothing about a key, a service
+ * or a blob: the libraries call their own lack of memory a bad signature or a broken document. */
+bool memory_ran_out(void);
 
 /* Call first in main: no core dumps, not traceable, wiping allocators under OpenSSL and cJSON. */
 enum status memory_init(struct error *e);

@@ -5,6 +5,7 @@
 #include "base/base.h"
 
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -19,9 +20,19 @@ void wipe(void *data, size_t size)
         explicit_bzero(data, size);
 }
 
+static atomic_bool ran_out;
+
+bool memory_ran_out(void)
+{
+    return atomic_load(&ran_out);
+}
+
 void *memory_new(size_t size)
 {
-    return malloc(size > 0 ? size : 1);
+    void *data = malloc(size > 0 ? size : 1);
+    if (data == NULL)
+        atomic_store(&ran_out, true);
+    return data;
 }
 
 void memory_free(void *data)

@@ -58,8 +58,20 @@ static int exit_code(const struct error *e)
     return (int)e->status;
 }
 
+/* Nobody is to be accused of what a lack of memory did (memory_ran_out). */
+static void tell_of_memory(struct error *e)
+{
+    if (!memory_ran_out() || e->status == E_SPACE || e->status == E_INTERRUPTED)
+        return;
+    e->status = E_SPACE;
+    e->remedy[0] = '\0';
+    (void)!wrap(e, "out of memory");
+    advise(e, "give the container more memory");
+}
+
 static int failed(const char *command, const struct cli_options *options, struct error *e)
 {
+    tell_of_memory(e);
     if (e->status == E_USAGE)
         advise(e, "See decant %s --help", command);
     struct error shown = *e;

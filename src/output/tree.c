@@ -175,7 +175,7 @@ static void directory_empty(struct removal *r, int fd, int depth) // NOLINT(misc
             entry_remove(r, fd, entry->d_name, depth);
 }
 
-bool tree_remove(int parent, const char *name)
+static bool tree_remove_once(int parent, const char *name)
 {
     if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
         return true;
@@ -189,4 +189,10 @@ bool tree_remove(int parent, const char *name)
         directory_empty(&r, top, 0);
     } while (r.moved != before && !r.failed);
     return unlinkat(parent, name, AT_REMOVEDIR) == 0;
+}
+
+/* Twice: nothing is to stay because one call had no descriptor or no memory at the moment. */
+bool tree_remove(int parent, const char *name)
+{
+    return tree_remove_once(parent, name) || tree_remove_once(parent, name);
 }

@@ -64,8 +64,12 @@ static enum status lock_take(const struct volume *v, struct error *e)
     while (flock(v->own, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EINTR)
             continue;
-        if (errno != EWOULDBLOCK)
-            return fail_errno(e, E_VOLUME, "cannot lock %.200s/" OWN_NAME, v->path);
+        if (errno != EWOULDBLOCK) {
+            (void)fail_errno(e, E_BUG, "cannot lock %.200s/" OWN_NAME, v->path);
+            if (v->ours)
+                (void)unlinkat(v->root, OWN_NAME, AT_REMOVEDIR);
+            return E_BUG;
+        }
         (void)fail(e, E_BUG, "another decant is at work on the volume %.200s", v->path);
         advise(e, "wait until it has ended, or give this job a volume of its own");
         return E_BUG;
