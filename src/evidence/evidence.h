@@ -82,4 +82,29 @@ enum status snp_report_parse(struct span bytes, struct snp_report *out, struct e
  * it). E_NO_EVIDENCE. */
 enum status snp_report_verify(struct span report, struct span certificates_pem, struct error *e);
 
+/* ---- The same one by one, for whoever explains; all input is hostile. E_NO_EVIDENCE. ---- */
+
+/* What a VCEK says. Levels that Milan and Genoa do not have are 0. */
+struct snp_vcek {
+    uint8_t chip_id[SNP_CHIP_ID_SIZE]; /* Turin: 8 bytes and zeros */
+    struct snp_tcb tcb;
+    char product[32]; /* "Milan-B0", as the certificate has it, or "" */
+    int64_t not_before_unix_s, not_after_unix_s;
+};
+
+const char *snp_product_name(enum snp_product product); /* "Milan" */
+
+/* The VCEK among the certificates. Only read, not verified. */
+enum status snp_vcek_read(struct span certificates_pem, struct snp_vcek *out, struct error *e);
+/* Every link VCEK <- ASK <- ARK <- ARK. */
+enum status snp_chain_verify(struct span certificates_pem, struct error *e);
+/* The ARK has the key of one of AMD's roots, whose digests are built in: which one. */
+enum status snp_root_verify(struct span certificates_pem, enum snp_product *out, struct error *e);
+/* The VCEK is of the report's chip and reported TCB. */
+enum status snp_vcek_fits(struct span report, struct span certificates_pem, struct error *e);
+/* The report is signed, with the VCEK's key. Says nothing about whose key that is. */
+enum status snp_signature_verify(struct span report, struct span certificates_pem, struct error *e);
+/* THIM's JSON to PEM: VCEK, ASK, ARK. Appends to PEM. */
+enum status snp_thim_certificates(struct span json, struct buf *pem, struct error *e);
+
 #endif

@@ -19,6 +19,8 @@
 
 enum { SIGNING_KEY_VCEK = 0, SIGNING_KEY_VLEK = 1, SIGNING_KEY_NONE = 7 };
 
+#define TURIN_CHIP_ID_SIZE 8
+
 uint32_t read_le32(const uint8_t *at);
 uint64_t read_le64(const uint8_t *at);
 /* The part of REPORT's chip id that counts: 64 bytes, on Turin 8. */
@@ -28,6 +30,9 @@ struct span report_chip_id(const struct snp_report *report);
 
 /* What no certificate could mend: a report without a VCEK's signature. */
 enum status report_is_signed(struct span report, struct error *e);
+
+/* The signature at the end of REPORT is by VCEK's key. */
+enum status report_signature_verify(struct span report, const X509 *vcek, struct error *e);
 
 /* ---- chain.c ---- */
 
@@ -48,6 +53,8 @@ enum status pem_from_der(struct span der, struct buf *pem, struct error *e);
 
 /* VCEK says the same chip and the same TCB as REPORT. */
 enum status vcek_fits(const X509 *vcek, const struct snp_report *report, struct error *e);
+/* What it says, without a report. */
+enum status vcek_read(const X509 *vcek, struct snp_vcek *out, struct error *e);
 
 /* ---- firmware.c, tsm.c: who makes reports ---- */
 

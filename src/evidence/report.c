@@ -32,7 +32,6 @@ enum offset {
 #define POLICY_DEBUG_BIT   19
 #define OLDEST_VERSION     2
 #define VERSION_WITH_CPUID 3
-#define TURIN_CHIP_ID_SIZE 8
 
 uint32_t read_le32(const uint8_t *at)
 {

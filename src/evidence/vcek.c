@@ -16,6 +16,7 @@
 
 #define OID_SIZE 64
 #define OID_HWID "1.3.6.1.4.1.3704.1.4"
+#define OID_PRODUCT "1.3.6.1.4.1.3704.1.2" /* an IA5String: "Milan-B0" */
 #define OID_CSP  "1.3.6.1.4.1.3704.1.5" /* only VLEKs have it */
 
 static const struct level {
@@ -76,14 +77,20 @@ static enum status level_fits(const X509 *vcek, const struct level *level,
     return OK;
 }
 
-/* Raw, as AMD issues it today, or in an OCTET STRING, as older certificates have it. */
+/* Raw, as AMD issues it today, or in an OCTET STRING of SIZE, as older certificates have it. */
+static struct span chip_of(const X509 *vcek, size_t size)
+{
+    struct span hwid = extension_value(vcek, OID_HWID);
+    if (hwid.size == size + 2 && hwid.data[0] == 4 && hwid.data[1] == size)
+        return span_of(hwid.data + 2, size);
+    return hwid;
+}
+
 static enum status chip_fits(const X509 *vcek, const struct snp_report *report, struct error *e)
 {
-    struct span hwid = extension_value(vcek, OID_HWID), chip = report_chip_id(report);
+    struct span chip = report_chip_id(report), hwid = chip_of(vcek, chip.size);
     if (report->chip_id_masked)
         return OK;
-    if (hwid.size == chip.size + 2 && hwid.data[0] == 4 && hwid.data[1] == chip.size)
-        hwid = span_of(hwid.data + 2, chip.size);
     if (hwid.size == 0)
         return fail(e, E_NO_EVIDENCE, "the VCEK does not say its chip");
     if (!span_equal(hwid, chip))
@@ -99,5 +106,39 @@ enum status vcek_fits(const X509 *vcek, const struct snp_report *report, struct 
     for (size_t i = 0; i < COUNT(levels); i++)
         if (!levels[i].turin_only || report->product == SNP_TURIN)
             TRY(level_fits(vcek, &levels[i], &report->reported_tcb, e));
+    return OK;
+}
+
+static enum status read_times(const X509 *vcek, struct snp_vcek *out, struct error *e)
+{
+    struct tm from = {0}, to = {0};
+    if (ASN1_TIME_to_tm(X509_get0_notBefore(vcek), &from) != 1 ||
+        ASN1_TIME_to_tm(X509_get0_notAfter(vcek), &to) != 1)
+        return fail_openssl(e, E_NO_EVIDENCE, "the VCEK does not say when it is valid");
+    out->not_before_unix_s = (int64_t)timegm(&from);
+    out->not_after_unix_s = (int64_t)timegm(&to);
+    return OK;
+}
+
+enum status vcek_read(const X509 *vcek, struct snp_vcek *out, struct error *e)
+{
+    struct snp_vcek read = {0};
+    struct span product = extension_value(vcek, OID_PRODUCT);
+    for (size_t i = 0; i < COUNT(levels); i++) {
+        uint8_t *place = (uint8_t *)&read.tcb + levels[i].at;
+        if (!read_level(extension_value(vcek, levels[i].oid), place) && !levels[i].turin_only)
+            return fail(e, E_NO_EVIDENCE, "the VCEK does not say its %s level", levels[i].name);
+    }
+    struct span chip = chip_of(vcek, SNP_CHIP_ID_SIZE);
+    if (chip.size != SNP_CHIP_ID_SIZE && chip.size != TURIN_CHIP_ID_SIZE)
+        chip = chip_of(vcek, TURIN_CHIP_ID_SIZE);
+    if (chip.size != SNP_CHIP_ID_SIZE && chip.size != TURIN_CHIP_ID_SIZE)
+        return fail(e, E_NO_EVIDENCE, "the VCEK does not say its chip");
+    memcpy(read.chip_id, chip.data, chip.size);
+    if (product.size > 2 && product.size - 2 == product.data[1] &&
+        product.size - 2 < sizeof(read.product))
+        memcpy(read.product, product.data + 2, product.size - 2);
+    TRY(read_times(vcek, &read, e));
+    *out = read;
     return OK;
 }

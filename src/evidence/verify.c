@@ -58,7 +58,7 @@ static bool is_p384(EVP_PKEY *key)
            strcmp(group, SN_secp384r1) == 0;
 }
 
-static enum status signature_verify(struct span report, const X509 *vcek, struct error *e)
+enum status report_signature_verify(struct span report, const X509 *vcek, struct error *e)
 {
     uint8_t der[DER_MAX] = {0};
     size_t size = 0;
@@ -112,5 +112,5 @@ enum status snp_report_verify(struct span report, struct span certificates_pem, 
     TRY(chain_parse(certificates_pem, &chain, e));
     TRY(vcek_fits(chain.vcek, &parsed, e));
     TRY(chain_check(&chain, e));
-    return signature_verify(report, chain.vcek, e);
+    return report_signature_verify(report, chain.vcek, e);
 }
