@@ -98,11 +98,12 @@ enum status key_pair_from_pkcs8(struct span der, enum key_type type, const EVP_P
 
 /* ---- Exchange (exchange.c) ---- */
 
-struct key_post {
-    const char *what; /* for messages */
+struct key_call {
+    const char *what;   /* for messages */
+    const char *method; /* POST to release, GET to look */
     const char *url;
     struct span bearer; /* empty: none */
-    struct span body;   /* JSON */
+    struct span body;   /* of POST: JSON */
     int64_t timeout_ms;
     int64_t patience_ms; /* while the answer is 429 */
     bool direct;
@@ -110,7 +111,7 @@ struct key_post {
 
 /* Status 200 and JSON, or an error: E_NOT_RELEASED with a remedy, E_NETWORK, E_BAD_KEY. ANSWER must
  * be NULL. */
-enum status key_post(struct http_session *session, const struct key_post *post,
+enum status key_call(struct http_session *session, const struct key_call *post,
                      struct cJSON **answer, struct error *e);
 
 /* ---- Ids ---- */

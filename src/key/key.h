@@ -74,4 +74,16 @@ enum status key_from_file(const char *path, const char *kid, struct kek *out, st
 /* A private JWK (RFC 7517, RFC 7518). JWK is hostile and secret. E_BAD_KEY. */
 enum status key_from_jwk(struct span jwk, struct kek *out, struct error *e);
 
+/* ---- Recipients: the public half is enough to seal for somebody ---- */
+
+/* GET KID from its vault. OUT has the id with its version. RSA only. E_NOT_RELEASED (the vault
+ * refuses, or the key is disabled), E_BAD_KEY, E_NETWORK. OUT must be empty. */
+enum status key_public_from_vault(struct http_session *session, const char *kid, struct span bearer,
+                                  struct kek *out, struct error *e);
+/* PEM (SubjectPublicKeyInfo) or JWK; KID is what readers will call it. RSA only. E_USAGE. */
+enum status key_public_from_text(struct span text, const char *kid, struct kek *out,
+                                 struct error *e);
+enum status key_public_from_file(const char *path, const char *kid, struct kek *out,
+                                 struct error *e);
+
 #endif

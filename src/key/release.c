@@ -34,8 +34,8 @@ static enum status release(struct http_session *session, const struct key_releas
     AUTO(buf_free) struct buf url = BUF(URL_MAX);
     AUTO(buf_free) struct buf body = BUF(BODY_MAX);
     AUTO(buf_free) struct buf nonce = BUF(2 * NONCE_BYTES + 1);
-    struct key_post post = {
-        .what = "key release", .timeout_ms = TIMEOUT_MS, .patience_ms = request->patience_ms};
+    struct key_call post = {
+        .what = "key release", .method = "POST", .timeout_ms = TIMEOUT_MS, .patience_ms = request->patience_ms};
 
     TRY(buf_addf(&url, e, "%s/release?api-version=" API_VERSION, request->kid));
     TRY(add_nonce(&nonce, e));
@@ -44,7 +44,7 @@ static enum status release(struct http_session *session, const struct key_releas
     post.bearer = request->bearer;
     post.body = buf_span(&body);
     post.direct = url_host_is_local(&id->url);
-    TRY(key_post(session, &post, &answer, e));
+    TRY(key_call(session, &post, &answer, e));
     const char *jws = json_text(answer, "value");
     if (jws == NULL)
         return fail(e, E_BAD_KEY, "key release: the answer has no value");

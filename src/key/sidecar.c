@@ -69,7 +69,7 @@ static enum status ask(struct http_session *session, const struct key_sidecar_re
     AUTO(json_free) struct cJSON *answer = NULL;
     AUTO(buf_free) struct buf url = BUF(URL_MAX);
     AUTO(buf_free) struct buf body = BUF(BODY_MAX);
-    struct key_post post = {.what = "key release by the sidecar", .timeout_ms = TIMEOUT_MS};
+    struct key_call post = {.what = "key release by the sidecar", .method = "POST", .timeout_ms = TIMEOUT_MS};
     struct url sidecar;
     struct key_id id;
 
@@ -80,7 +80,7 @@ static enum status ask(struct http_session *session, const struct key_sidecar_re
     post.url = buf_text(&url);
     post.body = buf_span(&body);
     post.direct = url_host_is_local(&sidecar);
-    TRY(key_post(session, &post, &answer, e));
+    TRY(key_call(session, &post, &answer, e));
     const char *jwk = json_text(answer, "key");
     if (jwk == NULL)
         return fail(e, E_BAD_KEY, "the sidecar's answer has no key");
