@@ -1,9 +1,9 @@
 /*
  * The calls that can be made to fail, by class: C(CLASS, NAME, RESULT, ERRNO) with what the failing
- * call returns. tests/fault/test_table.py holds the list against what decant imports.
+ * call returns. tests/fault/test_calls.py holds the list against what decant imports.
  *
- * Classes: memory, files and system are counted whoever calls (the libraries, too); openssl, curl and
- * parsers only where decant itself calls.
+ * Classes: memory, files and system are counted whoever calls (the libraries, too); openssl, curl
+ * and parsers only where decant itself calls.
  */
 /* clang-format off */
 #define CALLS(C) \

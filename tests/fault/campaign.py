@@ -73,7 +73,7 @@ class Tally:
         found = {}
         for row in self.calls.values():
             functions, failed, codes = found.setdefault(row["class"], [0, 0, collections.Counter()])
-            codes.update({int(code): count for code, count in row["codes"].items()})
+            codes.update(row["codes"])
             found[row["class"]] = [functions + (row["failed"] > 0), failed + row["failed"], codes]
         return found
 
@@ -97,8 +97,8 @@ class Campaign:
         lane = self.lanes[0]
         lane.empty()
         result = lane.run()
-        wrong = judge.of_success(lane, result)
-        if wrong or not lane.state.armed:
+        wrong = judge.of_success(lane)
+        if wrong or result.code != 0 or not lane.state.armed:
             raise SystemExit(f"the run without a fault is not good: {wrong}\n{result}")
         return dict(lane.state.counts)
 
@@ -159,9 +159,13 @@ def run_full(campaign, tally):
     tally.write(seconds=round(time.time() - start), commit=commit(), complete=True)
 
 
+def by_code(item):
+    return (not item[0].isdigit(), int(item[0]) if item[0].isdigit() else 0, item[0])
+
+
 def show(tally):
     for group, (functions, failed, codes) in sorted(tally.classes().items()):
-        text = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
+        text = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items(), key=by_code))
         print(f"{group:8} {functions:3} functions {failed:6} failing calls; exit codes {text}")
     print(f"{len(tally.failures)} findings")
 

@@ -6,8 +6,8 @@
  *   FAULT_STATE   a file of sizeof(struct state) zero bytes: the counts and what was hit, even if
  *                 the program crashes
  *   FAULT_CALL, FAULT_NUMBER   the function and which of its calls fails (1, 2 …); unset: none
- *   FAULT_PAIR    a PEM file with an RSA pair that EVP_PKEY_Q_keygen gives out, so that a run is short
- *                 and its calls are the same each time
+ *   FAULT_PAIR    a PEM file with an RSA pair that EVP_PKEY_Q_keygen gives out, so that a run is
+ *                 short and its calls are the same each time
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,7 +33,7 @@
 #define CALLS_MAX 256
 #define FRAMES    24
 
-enum class { MEMORY, OPENSSL, CURL_CALLS, PARSERS, FILES, SYSTEM };
+enum class { MEMORY, OPENSSL, CURL_CALLS, PARSERS, FILES, SYSTEM }; /* CURL is a type of libcurl */
 #define CLASS_MEMORY  MEMORY
 #define CLASS_OPENSSL OPENSSL
 #define CLASS_CURL    CURL_CALLS
@@ -78,7 +78,8 @@ void fault_gate(void);
 /* Saves all that can be an argument, asks, and goes on to the real function or returns. */
 __asm__(".text\n.globl fault_gate\n.hidden fault_gate\n.type fault_gate, @function\nfault_gate:\n"
         "  .cfi_startproc\n  .cfi_def_cfa_offset 16\n  push %rbp\n  .cfi_def_cfa_offset 24\n"
-        "  .cfi_offset %rbp, -24\n  mov %rsp, %rbp\n  .cfi_def_cfa_register %rbp\n" /* [rbp+8] the index, [rbp+16] where the caller goes on */
+        "  .cfi_offset %rbp, -24\n  mov %rsp, %rbp\n  .cfi_def_cfa_register %rbp\n"
+        /* [rbp+8] the gate's number, [rbp+16] where the caller goes on */
         "  push %rax\n  push %rdi\n  push %rsi\n  push %rdx\n  push %rcx\n  push %r8\n  push %r9\n"
         "  push %r10\n  sub $128, %rsp\n"
         "  movups %xmm0, (%rsp)\n  movups %xmm1, 16(%rsp)\n  movups %xmm2, 32(%rsp)\n"
@@ -157,7 +158,8 @@ struct verdict fault_decide(size_t gate, uintptr_t caller)
 static int ioctl_uncounted(int fd, unsigned long request, void *argument)
 {
     suspended++;
-    int result = ((int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl"))(fd, request, argument);
+    int (*real)(int, unsigned long, ...) = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
+    int result = real(fd, request, argument);
     suspended--;
     return result;
 }
@@ -166,7 +168,9 @@ static int ioctl_uncounted(int fd, unsigned long request, void *argument)
 __attribute__((visibility("default"))) int pthread_getattr_np(pthread_t thread, pthread_attr_t *out)
 {
     suspended++;
-    int result = ((int (*)(pthread_t, pthread_attr_t *))dlsym(RTLD_NEXT, "pthread_getattr_np"))(thread, out);
+    int (*real)(pthread_t, pthread_attr_t *) =
+        (int (*)(pthread_t, pthread_attr_t *))dlsym(RTLD_NEXT, "pthread_getattr_np");
+    int result = real(thread, out);
     suspended--;
     return result;
 }
@@ -220,8 +224,9 @@ static void choose_target(const char *name, const char *number)
 static struct state *map_state(const char *path)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    void *map = fd >= 0 ? mmap(NULL, sizeof(struct state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-                        : MAP_FAILED;
+    void *map = MAP_FAILED;
+    if (fd >= 0)
+        map = mmap(NULL, sizeof(struct state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         abort();
     (void)close(fd);
