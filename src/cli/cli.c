@@ -30,6 +30,7 @@ enum status load_job(const struct cli_options *options, struct job *job, struct 
 
 static const struct command commands[] = {
     {.name = "run", .help = help_run_text, .run = command_run, .id = IN_RUN},
+    {.name = "policy", .help = help_policy_text, .run = command_policy, .id = IN_POLICY},
 };
 
 static const struct command *find_command(const char *name)

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "config/config.h"
+#include "finding/finding.h"
 #include "job/job.h"
 
 struct cli_options {
@@ -16,6 +17,11 @@ struct cli_options {
     bool has_timeout;
     uint64_t timeout_s;
     uint32_t shard, shards; /* shards 0: not given */
+    const char *services[16]; /* every --attestation */
+    size_t n_services;
+    const char *cce_policy, *host_data, *compliance, *token, *release_policy;
+    bool json, allow_debug, has_svn;
+    uint32_t svn_min, svn_max;
     char **operands;        /* what is no option, before "--" */
     size_t n_operands;
     char **command; /* behind "--", ends with NULL; NULL if there was no "--" */
@@ -25,6 +31,7 @@ struct cli_options {
 
 enum {
     IN_RUN = 1 << 0,
+    IN_POLICY = 1 << 10,
     IN_ALL = ~0u,
 };
 
@@ -38,8 +45,9 @@ struct command {
 };
 
 enum status command_run(const struct cli_options *options, struct error *e);
+enum status command_policy(const struct cli_options *options, struct error *e);
 
-extern const char help_text[], help_run_text[];
+extern const char help_text[], help_run_text[], help_policy_text[];
 
 /* ---- Arguments ---- */
 
@@ -60,6 +68,9 @@ void progress_stop(struct progress_display **display);
 
 /* TEXT and a line end on standard output. */
 enum status print_line(struct span text, struct error *e);
+
+/* The findings on standard output, as lines or as JSON. */
+enum status print_findings(const struct findings *findings, bool json, struct error *e);
 
 /* Can it be written? Before a run, whose files would be there if only its report failed. E_USAGE. */
 enum status report_check(const char *path, struct error *e);

@@ -45,6 +45,44 @@ static enum status take_shard(const char *value, struct cli_options *options, st
     return OK;
 }
 
+/* Commands that want one service take the last. */
+static enum status take_attestation(const char *value, struct cli_options *options, struct error *e)
+{
+    if (options->n_services == COUNT(options->services))
+        return fail(e, E_USAGE, "--attestation is given more than %zu times",
+                    COUNT(options->services));
+    options->services[options->n_services++] = value;
+    options->flags.attestation = value;
+    return OK;
+}
+
+static bool take_number(const char **text, uint32_t *out)
+{
+    char *end = NULL;
+    if (**text < '0' || **text > '9')
+        return false;
+    unsigned long number = strtoul(*text, &end, 10);
+    *text = end;
+    *out = (uint32_t)number;
+    return number <= UINT32_MAX;
+}
+
+/* MIN-MAX, or one version. */
+static enum status take_svn(const char *value, struct cli_options *options, struct error *e)
+{
+    const char *at = value;
+    bool good = take_number(&at, &options->svn_min);
+    options->svn_max = options->svn_min;
+    if (good && *at == '-') {
+        at++;
+        good = take_number(&at, &options->svn_max);
+    }
+    if (!good || *at != '\0')
+        return fail(e, E_USAGE, "--svn wants MIN-MAX, not \"%s\"", value);
+    options->has_svn = true;
+    return OK;
+}
+
 static enum status take_log_format(const char *value, struct cli_options *options, struct error *e)
 {
     static const char *const formats[] = {"text", "json", "auto"};
@@ -77,13 +115,21 @@ static const struct rule {
     {"job", 'c', IN_RUN, TEXT, AT(job), NULL},
     {"from", 0, IN_RUN, TEXT, AT(flags.from), NULL},
     {"to", 0, IN_RUN, TEXT, AT(flags.to), NULL},
-    {"attestation", 0, IN_RUN, TEXT, AT(flags.attestation), NULL},
+    {"attestation", 0, IN_RUN | IN_POLICY, TAKE, 0, take_attestation},
     {"key", 0, IN_RUN, TEXT, AT(flags.key), NULL},
     {"report", 0, IN_RUN, TEXT, AT(report), NULL},
     {"no-progress", 0, IN_RUN, FLAG, AT(no_progress), NULL},
     {"dry-run", 0, IN_RUN, FLAG, AT(dry_run), NULL},
     {"shard", 0, IN_RUN, TAKE, 0, take_shard},
     {"timeout", 0, IN_RUN, TAKE, 0, take_timeout},
+    {"cce-policy", 0, IN_POLICY, TEXT, AT(cce_policy), NULL},
+    {"host-data", 0, IN_POLICY, TEXT, AT(host_data), NULL},
+    {"compliance", 0, IN_POLICY, TEXT, AT(compliance), NULL},
+    {"allow-debug", 0, IN_POLICY, FLAG, AT(allow_debug), NULL},
+    {"svn", 0, IN_POLICY, TAKE, 0, take_svn},
+    {"token", 0, IN_POLICY, TEXT, AT(token), NULL},
+    {"release-policy", 0, IN_POLICY, TEXT, AT(release_policy), NULL},
+    {"json", 0, IN_POLICY, FLAG, AT(json), NULL},
     {"log-format", 0, IN_ALL, TAKE, 0, take_log_format},
     {"log-level", 0, IN_ALL, TAKE, 0, take_log_level},
     {"help", 'h', IN_ALL, FLAG, AT(help), NULL},

@@ -53,17 +53,21 @@ static enum status settle(enum status status, struct error *e)
     return status;
 }
 
+const struct reporter *reporter_find(enum evidence_kind kind)
+{
+    for (size_t i = 0; i < COUNT(reporters); i++)
+        if ((kind == EVIDENCE_AUTO || kind == reporters[i]->kind) &&
+            access(reporters[i]->path, F_OK) == 0)
+            return reporters[i];
+    return NULL;
+}
+
 static enum status choose_reporter(enum evidence_kind kind, const struct reporter **out,
                                    struct error *e)
 {
-    for (size_t i = 0; i < COUNT(reporters); i++) {
-        if (kind != EVIDENCE_AUTO && kind != reporters[i]->kind)
-            continue;
-        if (access(reporters[i]->path, F_OK) == 0) {
-            *out = reporters[i];
-            return OK;
-        }
-    }
+    *out = reporter_find(kind);
+    if (*out != NULL)
+        return OK;
     enum status status =
         fail(e, E_NO_EVIDENCE, "no hardware evidence here: there is no %s",
              kind == EVIDENCE_TSM      ? "/sys/kernel/config/tsm/report"

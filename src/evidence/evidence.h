@@ -54,6 +54,14 @@ void evidence_close(struct evidence_source **source);
 enum status evidence_collect(struct evidence_source *source, struct span runtime_data,
                              struct evidence *out, struct error *e);
 
+/* The host data of the container group this runs in: the digest of its container policy, out of a
+ * report of the device's if there is one, else that of the policy beside the container, which is
+ * the host's word alone. Not verified: it is for writing policies. SOURCE says where it is from.
+ * E_NO_EVIDENCE; E_MISMATCH if report and policy disagree. */
+#define EVIDENCE_SOURCE_SIZE 128
+enum status evidence_host_data(uint8_t out[static SHA256_SIZE],
+                               char source[static EVIDENCE_SOURCE_SIZE], struct error *e);
+
 /* ---- A report, read ---- */
 
 struct snp_tcb {

@@ -10,6 +10,7 @@
 #define PEM_MAX          ((size_t)64 * 1024)   /* a real chain has 6.5 KiB */
 #define THIM_MAX         ((size_t)128 * 1024)  /* a chain as JSON, with line ends escaped */
 #define UVM_MAX          ((size_t)1024 * 1024) /* COSE_Sign1; a real one has 11 KiB */
+#define POLICY_MAX       ((size_t)1024 * 1024) /* a container policy; ACI takes 120 KB */
 
 /* ---- report.c ---- */
 
@@ -66,6 +67,8 @@ struct reporter {
                           struct buf *out, struct error *e);
 };
 
+/* The first that exists; NULL if there is none. */
+const struct reporter *reporter_find(enum evidence_kind kind);
 extern const struct reporter reporter_sev_guest, reporter_sev, reporter_tsm;
 
 /* The firmware or the host's throttle is busy: sleep, a little longer each time. Fails when TRIES,
@@ -78,6 +81,8 @@ bool errno_is_busy(int number); /* EAGAIN, EBUSY, EINTR */
 /* OUT stays empty if there is none. */
 enum status platform_uvm_endorsements(struct buf *out, struct error *e);
 enum status platform_certificates(struct buf *pem, struct error *e);
+/* The container policy, Rego. OUT stays empty if there is none. */
+enum status platform_container_policy(struct buf *out, struct error *e);
 /* THIM's JSON: vcekCert and certificateChain, one after the other. */
 enum status thim_parse(struct span json, struct buf *pem, struct error *e);
 

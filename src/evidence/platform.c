@@ -24,7 +24,8 @@
 static const struct item {
     const char *file, *variable;
 } uvm_item = {"reference-info-base64", "UVM_REFERENCE_INFO"},
-  certificate_item = {"host-amd-cert-base64", "UVM_HOST_AMD_CERTIFICATE"};
+  certificate_item = {"host-amd-cert-base64", "UVM_HOST_AMD_CERTIFICATE"},
+  policy_item = {"security-policy-base64", "UVM_SECURITY_POLICY"};
 
 static void directory_close(DIR **directory)
 {
@@ -98,6 +99,12 @@ enum status platform_uvm_endorsements(struct buf *out, struct error *e)
 {
     char where[PATH_MAX] = "";
     return item_read(&uvm_item, UVM_MAX, out, where, e);
+}
+
+enum status platform_container_policy(struct buf *out, struct error *e)
+{
+    char where[PATH_MAX] = "";
+    return item_read(&policy_item, POLICY_MAX, out, where, e);
 }
 
 enum status thim_parse(struct span json, struct buf *pem, struct error *e)
