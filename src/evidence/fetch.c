@@ -121,9 +121,13 @@ static bool is_host_name(const char *text)
 enum status fabric_url(const char *node, struct buf *url, struct error *e)
 {
     struct in6_addr address;
-    if (inet_pton(AF_INET6, node, &address) == 1)
-        return buf_addf(url, e, "http://[%s]:%s%s", node, FABRIC_PORT, THIM_PATH);
-    if (!is_host_name(node))
+    struct url parsed;
+    bool is_6 = inet_pton(AF_INET6, node, &address) == 1;
+    if (is_6 || is_host_name(node))
+        TRY(buf_addf(url, e, is_6 ? "http://[%s]:%s%s" : "http://%s:%s%s", node, FABRIC_PORT,
+                     THIM_PATH));
+    /* The second look is for names that some resolvers take for an address, such as "1". */
+    if (url->size == 0 || url_parse(buf_text(url), &parsed, e) != OK)
         return fail(e, E_NO_EVIDENCE, "Fabric_NodeIPOrFQDN is neither a host name nor an address");
-    return buf_addf(url, e, "http://%s:%s%s", node, FABRIC_PORT, THIM_PATH);
+    return OK;
 }

@@ -47,8 +47,9 @@ bool token_expiry(struct span text, int64_t *unix_s)
     struct error ignored = {0};
     uint64_t expires = 0;
     const uint8_t *first = text.size ? memchr(text.data, '.', text.size) : NULL;
-    if (!first++)
+    if (!first)
         return false;
+    first++;
     size_t left = text.size - (size_t)(first - text.data);
     const uint8_t *second = memchr(first, '.', left);
     if (!second)

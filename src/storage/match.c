@@ -1,9 +1,11 @@
 /*
  * Globs for the job's `match`.
  *
- * The pattern is the user's, the names are the service's and hostile. All places where the pattern
- * may stand are kept at once, so the work is at most pattern × name, whatever both look like.
+ * The pattern is the user's, the names are the service's and hostile. All places where the name may
+ * stand in the pattern are kept at once, each reached once per letter, so the work is at most
+ * pattern × name, whatever both look like.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "storage/internal.h"
@@ -12,10 +14,11 @@ enum kind { LETTER, ANY, SET, STAR, STARS, FOLDERS, END };
 
 struct token {
     enum kind kind;
-    size_t next;     /* offset behind it */
     uint32_t letter; /* LETTER */
-    size_t set;      /* SET: offset behind the '[' */
+    uint16_t next;   /* offset behind it */
+    uint16_t set;    /* SET: offset behind the '[' */
 };
+static_assert(STORAGE_PATTERN_MAX < UINT16_MAX, "offsets are kept small, for the stack's sake");
 
 struct letter {
     uint32_t value;
@@ -66,63 +69,95 @@ static bool set_has(const char *pattern, size_t at, uint32_t letter)
     return letter != '/' && found != negative;
 }
 
+static struct token token_of(enum kind kind, size_t next, uint32_t letter, size_t set)
+{
+    return (struct token){kind, letter, (uint16_t)next, (uint16_t)set};
+}
+
 static struct token token_at(const char *pattern, size_t at)
 {
     struct letter c = letter_at(pattern + at);
     if (c.value == '\0')
-        return (struct token){END, at, 0, 0};
+        return token_of(END, at, 0, 0);
     if (c.value == '?')
-        return (struct token){ANY, at + 1, 0, 0};
+        return token_of(ANY, at + 1, 0, 0);
     if (c.value == '[' && set_end(pattern, at + 1) != 0)
-        return (struct token){SET, set_end(pattern, at + 1), 0, at + 1};
+        return token_of(SET, set_end(pattern, at + 1), 0, at + 1);
     if (c.value != '*')
-        return (struct token){LETTER, at + c.size, c.value, 0};
+        return token_of(LETTER, at + c.size, c.value, 0);
     size_t n = strspn(pattern + at, "*");
     bool opens = at == 0 || pattern[at - 1] == '/';
     if (n >= 2 && opens && pattern[at + n] == '/')
-        return (struct token){FOLDERS, at + n + 1, 0, 0};
-    return (struct token){n >= 2 ? STARS : STAR, at + n, 0, 0};
+        return token_of(FOLDERS, at + n + 1, 0, 0);
+    return token_of(n >= 2 ? STARS : STAR, at + n, 0, 0);
 }
 
-/* The pattern may stand at AT, and so behind everything there that may match nothing. */
-static void place_add(const char *pattern, bool *places, size_t at)
+/* A pattern, cut into tokens once: TOKENS[i] is where a place may be. */
+struct glob {
+    const char *pattern;
+    size_t n; /* the END is TOKENS[n] */
+    struct token tokens[STORAGE_PATTERN_MAX + 1];
+};
+
+static void glob_cut(const char *pattern, struct glob *g)
 {
-    for (;;) {
-        places[at] = true;
-        struct token t = token_at(pattern, at);
-        if (t.kind != STAR && t.kind != STARS && t.kind != FOLDERS)
+    g->pattern = pattern;
+    g->n = 0;
+    for (size_t at = 0;; at = g->tokens[g->n++].next) {
+        g->tokens[g->n] = token_at(pattern, at);
+        if (g->tokens[g->n].kind == END)
             return;
-        at = t.next;
     }
 }
 
-static void place_step(const char *pattern, size_t at, uint32_t c, bool *next)
+/* What PLACES holds of a token. */
+enum {
+    NOWHERE,
+    WITHIN, /* in the middle of a folder's name: what follows the FOLDERS cannot begin here */
+    HERE,
+};
+
+/* The name may stand at token I, and so behind every token there that may match nothing. Where it
+ * stands already, that was done. */
+static void place_add(const struct glob *g, uint8_t *places, size_t i)
 {
-    struct token t = token_at(pattern, at);
-    switch (t.kind) {
+    while (places[i] != HERE) {
+        enum kind kind = g->tokens[i].kind;
+        places[i] = HERE;
+        if (kind != STAR && kind != STARS && kind != FOLDERS)
+            return;
+        i++;
+    }
+}
+
+static void place_step(const struct glob *g, size_t i, uint32_t c, uint8_t *next)
+{
+    const struct token *t = &g->tokens[i];
+    switch (t->kind) {
     case LETTER:
-        if (c == t.letter)
-            place_add(pattern, next, t.next);
+        if (c == t->letter)
+            place_add(g, next, i + 1);
         break;
     case ANY:
         if (c != '/')
-            place_add(pattern, next, t.next);
+            place_add(g, next, i + 1);
         break;
     case SET:
-        if (set_has(pattern, t.set, c))
-            place_add(pattern, next, t.next);
+        if (set_has(g->pattern, t->set, c))
+            place_add(g, next, i + 1);
         break;
     case STAR:
         if (c != '/')
-            place_add(pattern, next, at);
+            place_add(g, next, i);
         break;
     case STARS:
-        place_add(pattern, next, at);
+        place_add(g, next, i);
         break;
-    case FOLDERS: /* inside a folder's name the rest cannot begin */
-        next[at] = true;
+    case FOLDERS:
         if (c == '/')
-            place_add(pattern, next, t.next);
+            place_add(g, next, i);
+        else if (next[i] == NOWHERE)
+            next[i] = WITHIN;
         break;
     case END:
         break;
@@ -131,19 +166,20 @@ static void place_step(const char *pattern, size_t at, uint32_t c, bool *next)
 
 bool storage_match(const char *pattern, const char *text)
 {
-    size_t n = strnlen(pattern, STORAGE_PATTERN_MAX + 1);
-    bool places[STORAGE_PATTERN_MAX + 1] = {false}, next[STORAGE_PATTERN_MAX + 1];
-    if (n > STORAGE_PATTERN_MAX)
+    uint8_t places[STORAGE_PATTERN_MAX + 1] = {NOWHERE}, next[STORAGE_PATTERN_MAX + 1];
+    struct glob g;
+    if (strnlen(pattern, STORAGE_PATTERN_MAX + 1) > STORAGE_PATTERN_MAX)
         return false;
-    place_add(pattern, places, 0);
+    glob_cut(pattern, &g);
+    place_add(&g, places, 0);
     while (*text != '\0') {
         struct letter c = letter_at(text);
         text += c.size;
-        memset(next, 0, n + 1);
-        for (size_t at = 0; at < n; at++)
-            if (places[at])
-                place_step(pattern, at, c.value, next);
-        memcpy(places, next, n + 1);
+        memset(next, NOWHERE, g.n + 1);
+        for (size_t i = 0; i < g.n; i++)
+            if (places[i] != NOWHERE)
+                place_step(&g, i, c.value, next);
+        memcpy(places, next, g.n + 1);
     }
-    return places[n];
+    return places[g.n] == HERE;
 }

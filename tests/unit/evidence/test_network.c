@@ -258,6 +258,8 @@ static void distrusts_the_fabric_variable(void **state)
         "%31",
         "a.",
         "::1%lo",
+        "1",
+        "0x7f.1",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
     struct error e = {0};

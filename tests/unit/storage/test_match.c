@@ -105,6 +105,24 @@ static void work_is_bounded(void **)
     assert_true(storage_match(pattern, text));
 }
 
+/* The same where every token may match nothing, or looks for its end. */
+static void chains_are_bounded(void **)
+{
+    static const char *const pieces[] = {"**/", "["};
+    char pattern[STORAGE_PATTERN_MAX + 2], text[4097];
+    memset(text, '/', 4096);
+    text[4096] = '\0';
+    int64_t start = clock_ms();
+    for (size_t k = 0; k < 2 * COUNT(pieces); k++) {
+        const char *piece = pieces[k % COUNT(pieces)];
+        pattern[0] = '\0';
+        for (size_t n = 0; n + strlen(piece) <= STORAGE_PATTERN_MAX; n += strlen(piece))
+            strcat(pattern, piece);
+        assert_true(storage_match(pattern, text) == (piece[0] == '*'));
+    }
+    assert_true(clock_ms() - start < 2000);
+}
+
 static void long_patterns_match_nothing(void **)
 {
     char pattern[STORAGE_PATTERN_MAX + 2];
@@ -121,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table),
         cmocka_unit_test(work_is_bounded),
+        cmocka_unit_test(chains_are_bounded),
         cmocka_unit_test(long_patterns_match_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
