@@ -3,7 +3,7 @@
 BUILD ?= build
 CMAKE_FLAGS ?=
 
-.PHONY: all bench demo check test lint e2e interop fault sandbox clean help
+.PHONY: all bench demo check test lint e2e interop fault fuzz sandbox clean help
 
 all: ## build build/decant (Release)
 	@scripts/setup.sh build
@@ -28,6 +28,10 @@ interop: ## the tests against the official SDK and Azurite only
 
 fault: ## everything that can go wrong, a sample; FAULT_FULL=1: every call of a run fails once, 500 signals (an hour)
 	@scripts/check.sh $(if $(FAULT_FULL),fault-full) fault
+
+fuzz: ## fuzz each target for FUZZ_SECONDS (60) and keep what covers more
+	@scripts/setup.sh check
+	@tests/fuzz/run.sh
 
 bench: all ## speed and memory beside curl, the SDK, azcopy, rclone, age; ARGS=--quick for less
 	@tests/bench/run.sh --decant $(BUILD)/decant $(ARGS)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit schema sandbox e2e interop fault ("build" just builds
+# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop fault ("build" just builds
 # what schema, e2e, interop and fault need; "fault-full" takes half an hour). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
@@ -46,7 +46,8 @@ build_checked() {
 }
 
 build_clang() {
-    configure $clanged -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang && compile $clanged decant
+    configure $clanged -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang -DDECANT_SANITIZE=address,undefined &&
+        compile $clanged decant
 }
 
 build_release() {
@@ -55,6 +56,12 @@ build_release() {
 
 unit() {
     ctest --test-dir $checked --output-on-failure -j "$jobs"
+}
+
+# What fuzzing found, again, with both compilers.
+fuzz() {
+    compile $checked fuzz_targets && tests/fuzz/replay.sh $checked && build_clang && compile $clanged fuzz_targets &&
+        tests/fuzz/replay.sh $clanged
 }
 
 sandbox() {
@@ -85,10 +92,10 @@ fault_full() {
             --jobs "$jobs" --results tests/fault/results.json
 }
 
-all_steps="lint unit schema sandbox e2e interop fault"
+all_steps="lint unit fuzz schema sandbox e2e interop fault"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" schema "* | *" e2e "* | *" interop "* | *" fault "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" fault "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
 esac
 for wanted in "$@"; do
     case $wanted in
@@ -99,7 +106,7 @@ for wanted in "$@"; do
         step "build for release" build_release
         ;;
     fault-full) step "every call fails once" fault_full ;;
-    unit | schema | sandbox | e2e | interop | fault) step "$wanted" "$wanted" ;;
+    unit | fuzz | schema | sandbox | e2e | interop | fault) step "$wanted" "$wanted" ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
     esac
 done
