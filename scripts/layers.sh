@@ -20,7 +20,8 @@ finding      base
 policy       base finding
 access       base http config evidence attestation identity key storage
 job          base http config access storage envelope output manifest
-cli          base config access job evidence finding policy
+child        base
+cli          base config access job child output evidence finding policy
 main.c       base cli
 '
 

@@ -80,6 +80,9 @@ void advise(struct error *e, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Makes TEXT, up to its NUL, fit for a terminal in the same way, in place. */
 void text_make_printable(char *text);
 
+/* Call once the command failed for good: a failure after memory ran out becomes that, E_SPACE. */
+void error_settle(struct error *e);
+
 struct buf;
 /* "decant COMMAND: TEXT (code …, request …). REMEDY.": what the user reads last. */
 enum status error_sentence(const char *command, const struct error *shown, struct buf *out,
@@ -278,6 +281,8 @@ enum status stop_on_signals(struct error *e); /* installs the handlers; ignores 
 void stop_request(int reason); /* a signal number or STOP_ON_FAILURE; the first stays */
 int stop_reason(void);         /* 0 = go on */
 void stop_reset(void);         /* for tests and for the next stage of exec */
+/* What a process that failed with E exits with: its class, or 128 and the signal that stopped it. */
+int exit_code(const struct error *e);
 /* Sleeps; E_INTERRUPTED at once when stopped. */
 enum status stop_sleep_ms(int64_t ms, struct error *e);
 /* E_INTERRUPTED if stopped, else OK. */

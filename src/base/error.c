@@ -139,3 +139,14 @@ enum status error_sentence(const char *command, const struct error *shown, struc
     return buf_addf(out, e, " %c%s%s", first, shown->remedy + 1,
                     shown->remedy[n - 1] == '.' ? "" : ".");
 }
+
+/* Nobody is to be accused of what a lack of memory did (memory_ran_out). */
+void error_settle(struct error *e)
+{
+    if (!memory_ran_out() || e->status == E_SPACE || e->status == E_INTERRUPTED)
+        return;
+    e->status = E_SPACE;
+    e->remedy[0] = '\0';
+    (void)!wrap(e, "out of memory");
+    advise(e, "give the container more memory");
+}

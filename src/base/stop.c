@@ -56,6 +56,13 @@ enum status stop_on_signals(struct error *e)
     return OK;
 }
 
+int exit_code(const struct error *e)
+{
+    if (e->status == E_INTERRUPTED && stop_reason() > 0)
+        return 128 + stop_reason();
+    return (int)e->status;
+}
+
 enum status stop_check(struct error *e)
 {
     int why = stop_reason();

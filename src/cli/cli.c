@@ -30,6 +30,19 @@ enum status load_job(const struct cli_options *options, struct job *job, struct 
 
 static const struct command commands[] = {
     {.name = "run", .help = help_run_text, .run = command_run, .id = IN_RUN},
+    {.name = "exec",
+     .help = help_exec_text,
+     .run = command_exec,
+     .id = IN_EXEC,
+     .takes_command = true},
+    {.name = "wait",
+     .help = help_wait_text,
+     .run = command_wait,
+     .id = IN_WAIT,
+     .operand = "READY-FILE",
+     .operands_min = 1,
+     .operands_max = 1,
+     .takes_command = true},
     {.name = "policy", .help = help_policy_text, .run = command_policy, .id = IN_POLICY},
 };
 
@@ -52,27 +65,9 @@ static enum status run_command(const struct command *command, const struct cli_o
     return command->run(options, e);
 }
 
-static int exit_code(const struct error *e)
-{
-    if (e->status == E_INTERRUPTED && stop_reason() > 0)
-        return 128 + stop_reason();
-    return (int)e->status;
-}
-
-/* Nobody is to be accused of what a lack of memory did (memory_ran_out). */
-static void tell_of_memory(struct error *e)
-{
-    if (!memory_ran_out() || e->status == E_SPACE || e->status == E_INTERRUPTED)
-        return;
-    e->status = E_SPACE;
-    e->remedy[0] = '\0';
-    (void)!wrap(e, "out of memory");
-    advise(e, "give the container more memory");
-}
-
 static int failed(const char *command, const struct cli_options *options, struct error *e)
 {
-    tell_of_memory(e);
+    error_settle(e);
     if (e->status == E_USAGE)
         advise(e, "See decant %s --help", command);
     struct error shown = *e;
@@ -84,6 +79,7 @@ static int failed(const char *command, const struct cli_options *options, struct
 int cli_main(int argc, char **argv)
 {
     struct error e = {0};
+    int exit_status = 0;
     struct cli_options options = {.log_format = isatty(STDERR_FILENO) ? LOG_TEXT : LOG_JSON};
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--version") == 0)
@@ -100,5 +96,6 @@ int cli_main(int argc, char **argv)
     if (options_parse(command, argc - 1, argv + 1, &options, &e) != OK)
         return failed(name, &options, &e);
     log_open(options.log_level, options.log_format);
-    return run_command(command, &options, &e) == OK ? 0 : failed(name, &options, &e);
+    options.exit_status = &exit_status;
+    return run_command(command, &options, &e) == OK ? exit_status : failed(name, &options, &e);
 }

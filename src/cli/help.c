@@ -12,6 +12,8 @@ const char help_text[] =
     "\n"
     "Commands:\n"
     "  run        pour a job's inputs onto its volume, and exit with a code that says what happened\n"
+    "  exec       run, then a command as a child; exits with its status\n"
+    "  wait       until a job has published; then become a command\n"
     "  policy     print a key's release policy, or hold a token against it claim by claim\n"
     "\n"
     "  decant COMMAND --help    options of a command\n"

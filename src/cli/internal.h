@@ -24,13 +24,16 @@ struct cli_options {
     uint32_t svn_min, svn_max;
     char **operands;        /* what is no option, before "--" */
     size_t n_operands;
-    char **command; /* behind "--", ends with NULL; NULL if there was no "--" */
+    char **command;   /* behind "--", ends with NULL; NULL if there was no "--" */
+    int *exit_status; /* what to exit with after success: exec's command has a status of its own */
 };
 
 /* ---- Commands: each is a file of its name ---- */
 
 enum {
     IN_RUN = 1 << 0,
+    IN_EXEC = 1 << 1,
+    IN_WAIT = 1 << 2,
     IN_POLICY = 1 << 10,
     IN_ALL = ~0u,
 };
@@ -45,9 +48,16 @@ struct command {
 };
 
 enum status command_run(const struct cli_options *options, struct error *e);
+enum status command_exec(const struct cli_options *options, struct error *e);
+enum status command_wait(const struct cli_options *options, struct error *e);
 enum status command_policy(const struct cli_options *options, struct error *e);
 
-extern const char help_text[], help_run_text[], help_policy_text[];
+extern const char help_text[], help_run_text[], help_exec_text[], help_wait_text[],
+    help_policy_text[];
+
+/* A run of JOB with its progress shown. */
+enum status run_shown(const struct job *job, const struct cli_options *options,
+                      struct run_summary *summary, struct error *e);
 
 /* ---- Arguments ---- */
 

@@ -112,16 +112,16 @@ static const struct rule {
     enum status (*take)(const char *value, struct cli_options *options, struct error *e);
 } rules[] = {
 #define AT(member) offsetof(struct cli_options, member)
-    {"job", 'c', IN_RUN, TEXT, AT(job), NULL},
+    {"job", 'c', IN_RUN | IN_EXEC, TEXT, AT(job), NULL},
     {"from", 0, IN_RUN, TEXT, AT(flags.from), NULL},
     {"to", 0, IN_RUN, TEXT, AT(flags.to), NULL},
     {"attestation", 0, IN_RUN | IN_POLICY, TAKE, 0, take_attestation},
     {"key", 0, IN_RUN, TEXT, AT(flags.key), NULL},
-    {"report", 0, IN_RUN, TEXT, AT(report), NULL},
-    {"no-progress", 0, IN_RUN, FLAG, AT(no_progress), NULL},
+    {"report", 0, IN_RUN | IN_EXEC, TEXT, AT(report), NULL},
+    {"no-progress", 0, IN_RUN | IN_EXEC, FLAG, AT(no_progress), NULL},
     {"dry-run", 0, IN_RUN, FLAG, AT(dry_run), NULL},
-    {"shard", 0, IN_RUN, TAKE, 0, take_shard},
-    {"timeout", 0, IN_RUN, TAKE, 0, take_timeout},
+    {"shard", 0, IN_RUN | IN_EXEC, TAKE, 0, take_shard},
+    {"timeout", 0, IN_RUN | IN_EXEC | IN_WAIT, TAKE, 0, take_timeout},
     {"cce-policy", 0, IN_POLICY, TEXT, AT(cce_policy), NULL},
     {"host-data", 0, IN_POLICY, TEXT, AT(host_data), NULL},
     {"compliance", 0, IN_POLICY, TEXT, AT(compliance), NULL},

@@ -24,8 +24,8 @@ static enum status choose_shard(const struct job *job, const struct cli_options 
     return OK;
 }
 
-static enum status run_shown(const struct job *job, const struct cli_options *options,
-                             struct run_summary *summary, struct error *e)
+enum status run_shown(const struct job *job, const struct cli_options *options,
+                      struct run_summary *summary, struct error *e)
 {
     struct run_progress progress = {0};
     struct run_options run_options = {.dry_run = options->dry_run};

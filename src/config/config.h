@@ -71,6 +71,7 @@ struct config_output {
     const char *key_inline; /* PEM or JWK; NULL: ask the vault */
     struct config_place sas;
     bool overwrite, gzip, receipt;
+    bool always; /* exec: also when the command failed */
     bool has_manifest;
     const char *manifest; /* name of a blob in TO's container; NULL: derived from TO */
 };

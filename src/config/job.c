@@ -31,6 +31,7 @@ static const struct choice require_choices[] = {{"confidential", CONFIG_REQUIRE_
                                                 {"any", CONFIG_REQUIRE_ANY},
                                                 {NULL, 0}};
 static const struct choice source_choices[] = {{"vault", false}, {"sidecar", true}, {NULL, 0}};
+static const struct choice when_choices[] = {{"success", false}, {"always", true}, {NULL, 0}};
 static const struct choice compress_choices[] = {{"gzip", true}, {NULL, 0}};
 
 static const struct range size_range = {0, 1ULL << 48}, parallel_range = {1, 256},
@@ -151,6 +152,7 @@ static const struct member output_members[] = {
     MEMBER(struct config_output, gzip, "compress", read_flag, .more = compress_choices),
     {.name = "manifest", .read = read_manifest},
     MEMBER(struct config_output, receipt, "receipt", read_bool),
+    MEMBER(struct config_output, always, "when", read_flag, .more = when_choices),
     MEMBER(struct config_output, sas.env, "sas_env", read_text),
     MEMBER(struct config_output, sas.file, "sas_file", read_text),
 };

@@ -79,6 +79,33 @@ static void summarize(struct run *run, int64_t start)
     summary->total_ms = clock_ms() - start;
 }
 
+static enum status run_all(struct run *run, struct error *e)
+{
+    TRY(run_open(run, e));
+    atomic_store(&run->progress->phase, "decanting");
+    TRY(fetch_all(run, e));
+    TRY(plan_check_complete(run->plan, e));
+    close_keyring(run);
+    if (!secrets_are_locked())
+        LOG(LOG_WARN, "memory_not_locked",
+            LOG_STRING("note", "keys could not be locked in memory; raise the memlock limit"));
+    return publish(run, e);
+}
+
+/* For whoever waits for ready.json. */
+static void mark_failed(struct run *run, const struct error *why)
+{
+    AUTO(buf_free) struct buf sentence = BUF(4096);
+    struct error e = {0};
+    if (run->volume == NULL)
+        return;
+    struct error shown = *why;
+    shown.status = (enum status)exit_code(why);
+    if (error_sentence("run", &shown, &sentence, &e) != OK ||
+        volume_mark_failed(run->volume, exit_code(why), buf_span(&sentence), &e) != OK)
+        LOG(LOG_WARN, "failure_not_marked", LOG_STRING("reason", e.text));
+}
+
 enum status job_run(const struct job *job, const struct run_options *options,
                     struct run_progress *progress, struct run_summary *out, struct error *e)
 {
@@ -90,15 +117,11 @@ enum status job_run(const struct job *job, const struct run_options *options,
         return fail(e, E_USAGE, "inputs: the job has none, so there is nothing to run");
     TRY(keyring_check(job, e));
     TRY(plan_check(job, e));
-    TRY(run_open(&run, e));
-    atomic_store(&progress->phase, "decanting");
-    TRY(fetch_all(&run, e));
-    TRY(plan_check_complete(run.plan, e));
-    close_keyring(&run);
-    if (!secrets_are_locked())
-        LOG(LOG_WARN, "memory_not_locked",
-            LOG_STRING("note", "keys could not be locked in memory; raise the memlock limit"));
-    TRY(publish(&run, e));
+    if (run_all(&run, e) != OK) {
+        error_settle(e);
+        mark_failed(&run, e);
+        return e->status;
+    }
     summarize(&run, start);
     *out = summary;
     return OK;

@@ -20,6 +20,7 @@
 #define JOURNAL_NAME "journal"
 #define EARLIER_NAME "earlier" /* in the stage: the stage of a killed run */
 #define READY_NAME   "ready.json"
+#define FAILED_NAME  "failed.json"
 #define OLD_NAME     "ready.old" /* in the stage: the ready.json that is about to be replaced */
 
 /* ---- journal.c: a list that lives in a file, so its length costs no memory -------------------
@@ -147,6 +148,12 @@ uint64_t place_at(uint64_t place);
 void earlier_drop(struct volume *v);
 /* After E_SPACE: the same. True if there was anything, so that another try is worth it. */
 bool earlier_make_room(struct volume *v);
+
+/* ---- marker.c ----------------------------------------------------------------------------------
+ */
+
+/* Takes away what the run before said of its failure. */
+enum status marker_remove(struct volume *v, struct error *e);
 
 /* ---- system.c ----------------------------------------------------------------------------------
  */

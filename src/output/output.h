@@ -110,4 +110,17 @@ enum status output_keep(struct volume *volume, const struct output_entry *wanted
  * ready.json is in place; E_BUG if a kept file was touched meanwhile. */
 enum status volume_publish(struct volume *volume, struct span summary, struct error *e);
 
+/* After a failure, before volume_close: leaves .decant/failed.json for those who wait: CODE is the
+ * exit code, SENTENCE what the user reads. Nothing can be published any more. The next volume_open
+ * removes it. Nothing is left in a dry run, after volume_publish, or where .decant is not ours.
+ * E_SPACE and others: then there is none. */
+enum status volume_mark_failed(struct volume *volume, int code, struct span sentence,
+                               struct error *e);
+
+/* For another process: has a job published? PATH is VOLUME/.decant/ready.json; what is there is
+ * hostile. *READY if it is there, of decant's form, and every file that it lists is there in its
+ * size; else WAITING says what is missing. A failed run's mark: that run's exit code as the status,
+ * and its sentence. E_BUG if the mark is not of decant's form. */
+enum status ready_look(const char *path, bool *ready, struct error *waiting, struct error *e);
+
 #endif

@@ -161,6 +161,7 @@ enum status volume_open(const struct volume_options *options, bool dry, struct v
     TRY(unnamed_probe(v, e));
     TRY(volume_lock(v, e));
     TRY(own_device_check(v, e));
+    TRY(marker_remove(v, e));
     if (!dry)
         TRY(stage_open(v, e));
     earlier_open(v);

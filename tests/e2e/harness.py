@@ -35,6 +35,7 @@ SANITIZER_EXIT = 99
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "LeakSanitizer has encountered")
 TIMEOUT_S = 120
 LARGE = 8 << 20
+MARK = os.path.join(".decant", "failed.json")
 ALL_CODES = (1, 2, 10, 11, 12, 13, 14, 20, 21, 22, 30, 31, 40, 41, 42, 130, 143)
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{20,}")
 SIGNATURE = re.compile(r"[?&]sig=(?!REDACTED|\*)[^\s\"&]+")
@@ -158,7 +159,7 @@ class Result:
 
 
 def tree(folder):
-    """Everything below FOLDER: relative path → (kind and mode, what it holds)."""
+    """Everything below FOLDER: relative path → (kind and mode, what it holds); but for a failed run's mark."""
     found = {}
     for root, folders, files in os.walk(folder):
         for name in folders + files:
@@ -171,6 +172,8 @@ def tree(folder):
                 with open(path, "rb") as file:
                     content = file.read()
             found[os.path.relpath(path, folder)] = (stat.filemode(status.st_mode), content)
+    if found.pop(MARK, None) and not any(name.startswith(".decant/") for name in found):
+        del found[".decant"]
     return found
 
 
