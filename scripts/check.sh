@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop fault ("build" just builds
-# what schema, e2e, interop and fault need; "fault-full" takes half an hour). Without arguments: all. The last line counts.
+# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault ("build" just builds
+# what schema, e2e, interop, docs and fault need; "fault-full" takes half an hour). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
 checked=build-check # gcc, ASan and UBSan, warnings are errors
@@ -76,6 +76,10 @@ e2e() {
     DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/e2e -t tests/e2e
 }
 
+docs() {
+    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/docs -t tests/docs
+}
+
 interop() {
     DECANT=$PWD/$checked/decant tests/interop/run.sh
 }
@@ -92,10 +96,10 @@ fault_full() {
             --jobs "$jobs" --results tests/fault/results.json
 }
 
-all_steps="lint unit fuzz schema sandbox e2e interop fault"
+all_steps="lint unit fuzz schema sandbox e2e interop docs fault"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" fault "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" docs "* | *" fault "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
 esac
 for wanted in "$@"; do
     case $wanted in
@@ -106,7 +110,7 @@ for wanted in "$@"; do
         step "build for release" build_release
         ;;
     fault-full) step "every call fails once" fault_full ;;
-    unit | fuzz | schema | sandbox | e2e | interop | fault) step "$wanted" "$wanted" ;;
+    unit | fuzz | schema | sandbox | e2e | interop | docs | fault) step "$wanted" "$wanted" ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
     esac
 done

@@ -5,12 +5,10 @@ public names (a proxy and a CA of its own). Azure's and Kubernetes' own tools ar
 azure.json. DECANT is the program.
 """
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -19,12 +17,12 @@ from blocks import ROOT
 from world import World
 
 SESSION_S = 300
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Who else runs a command, by its first words. "make" and a target: that the target exists is checked here.
 ELSEWHERE = (
     (r"make (check|demo|bench|interop|fuzz|fault|image|release)\b", "make"),
     (r"make( |$)", "make"),
+    (r"cmake -S \. -B build -DCMAKE_BUILD_TYPE=Release", "the step lint builds it so"),
     (r"sudo apt-get install|apt-get install", "no need where this runs: scripts/setup.sh does it"),
     (r"git clone ", "a clone is what this runs in"),
     (r"tests/bench/run\.sh", "make bench"),
@@ -56,7 +54,7 @@ class Pages(unittest.TestCase):
             file.write(f"exec 9>{log}\nshopt -s expand_aliases\n")
             for number, command in enumerate(commands):
                 out = os.path.join(folder, f".out-{number}")
-                file.write(f"{{\n{command.text}\n}} >{out} 2>{out}.err </dev/null\necho {number} $? >&9\n")
+                file.write(f"export SHOWN={'1' if command.shown is not None else ''}\n{{\n{command.text}\n}} >{out} 2>{out}.err </dev/null\necho {number} $? >&9\n")
         mounted = "mount -t tmpfs -o mode=755 docs /mnt && mkdir /mnt/plain && exec bash " + script
         subprocess.run(["unshare", "-m", "bash", "-c", mounted], cwd=folder, env=self.world.environment(folder),
                        timeout=SESSION_S, check=False, stdin=subprocess.DEVNULL)

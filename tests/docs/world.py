@@ -1,12 +1,10 @@
 """What the documentation's commands find: the sandbox under Azure's public names, files that the pages speak of, stand-ins for
 Azure's and Kubernetes' tools."""
 
-import json
 import os
 import re
-import shutil
-import subprocess
 import sys
+from base64 import b64encode
 
 import blocks
 from blocks import ROOT
@@ -40,7 +38,7 @@ class World:
                 with open(path, "rb") as file:
                     stored, metadata = owner.encrypt_bytes(file.read(), self.kek.kek, self.kek.kid)
                 self.box.control("blob", account=ACCOUNT, container="data", name="train/" + os.path.relpath(path, top),
-                                 base64=__import__("base64").b64encode(stored).decode(), metadata={"encryptiondata": metadata})
+                                 base64=b64encode(stored).decode(), metadata={"encryptiondata": metadata})
 
     def environment(self, folder):
         tools = os.path.join(folder, ".tools")
@@ -56,7 +54,10 @@ class World:
         device = {"DOUBLE_SEV": "guest", "DOUBLE_SEV_KEY": self.box["device"]["vcek_key"],
                   "DOUBLE_SEV_REPORT": self.box["device"]["report_template"], "LD_PRELOAD": preload("sev_device", "files"),
                   "ASAN_OPTIONS": "detect_leaks=0", "DECANT_HARDENING": "off"}
-        self.tool(tools, "decant", "env " + " ".join(f"{name}='{value}'" for name, value in device.items()) + f' {DECANT} "$@"')
+        settings = " ".join(f"{name}='{value}'" for name, value in device.items())
+        # What a page shows with its output was typed at a terminal.
+        self.tool(tools, "decant", f"""env {settings} {DECANT} "$@" """,
+                  first='[ -z "$SHOWN" ] || { command=$1; shift; set -- "$command" --log-format text "$@"; }')
         for name in ("az", "kubectl"):
             self.tool(tools, name, f"/usr/bin/python3 {HERE}/azure.py {name} \"$@\"")
         for name in ("samples", "deploy", "docs", "scripts", "sandbox"):
@@ -67,10 +68,10 @@ class World:
                 file.write(text)
 
     @staticmethod
-    def tool(folder, name, line):
+    def tool(folder, name, line, first="true"):
         path = os.path.join(folder, name)
         with open(path, "w", encoding="utf-8") as file:
-            file.write(f"#!/bin/sh\nexec {line}\n")
+            file.write(f"#!/bin/sh\n{first}\nexec {line}\n")
         os.chmod(path, 0o755)
 
     @staticmethod

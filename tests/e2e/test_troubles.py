@@ -205,7 +205,7 @@ def page():
     for chapter, cases in CHAPTERS:
         text += f"\n## {chapter}\n"
         for trouble, code, *_ in cases:
-            text += f"\n**{trouble}** (exit code {code})\n\n    {Troubles.lines.get(trouble, '?')}\n"
+            text += f"\n**{trouble}** (exit code {code})\n\n```text\n{Troubles.lines.get(trouble, '?')}\n```\n"
     return text
 
 
