@@ -30,6 +30,7 @@ enum status load_job(const struct cli_options *options, struct job *job, struct 
 
 static const struct command commands[] = {
     {.name = "run", .help = help_run_text, .run = command_run, .id = IN_RUN},
+    {.name = "seal", .help = help_seal_text, .run = command_seal, .id = IN_SEAL},
     {.name = "exec",
      .help = help_exec_text,
      .run = command_exec,

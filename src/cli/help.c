@@ -12,6 +12,7 @@ const char help_text[] =
     "\n"
     "Commands:\n"
     "  run        pour a job's inputs onto its volume, and exit with a code that says what happened\n"
+    "  seal       encrypt a job's outputs, or a directory of one's own, and upload them\n"
     "  exec       run, then a command as a child; exits with its status\n"
     "  wait       until a job has published; then become a command\n"
     "  policy     print a key's release policy, or hold a token against it claim by claim\n"

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "finding/finding.h"
 #include "job/job.h"
+#include "seal/seal.h"
 
 struct cli_options {
     const char *job; /* -c */
@@ -21,6 +22,8 @@ struct cli_options {
     size_t n_services;
     const char *cce_policy, *host_data, *compliance, *token, *release_policy;
     bool json, allow_debug, has_svn;
+    const char *key_file; /* seal */
+    bool overwrite, manifest, gzip;
     uint32_t svn_min, svn_max;
     char **operands;        /* what is no option, before "--" */
     size_t n_operands;
@@ -34,6 +37,7 @@ enum {
     IN_RUN = 1 << 0,
     IN_EXEC = 1 << 1,
     IN_WAIT = 1 << 2,
+    IN_SEAL = 1 << 3,
     IN_POLICY = 1 << 10,
     IN_ALL = ~0u,
 };
@@ -50,14 +54,19 @@ struct command {
 enum status command_run(const struct cli_options *options, struct error *e);
 enum status command_exec(const struct cli_options *options, struct error *e);
 enum status command_wait(const struct cli_options *options, struct error *e);
+enum status command_seal(const struct cli_options *options, struct error *e);
 enum status command_policy(const struct cli_options *options, struct error *e);
 
 extern const char help_text[], help_run_text[], help_exec_text[], help_wait_text[],
-    help_policy_text[];
+    help_policy_text[], help_seal_text[];
 
 /* A run of JOB with its progress shown. */
 enum status run_shown(const struct job *job, const struct cli_options *options,
                       struct run_summary *summary, struct error *e);
+
+/* The last thing of a command that did its work: JSON for standard output and the report. What is
+ * done stays done: that nobody takes the summary does not make it a failure. */
+void tell_summary(const struct cli_options *options, struct span json);
 
 /* ---- Arguments ---- */
 

@@ -112,16 +112,16 @@ static const struct rule {
     enum status (*take)(const char *value, struct cli_options *options, struct error *e);
 } rules[] = {
 #define AT(member) offsetof(struct cli_options, member)
-    {"job", 'c', IN_RUN | IN_EXEC, TEXT, AT(job), NULL},
-    {"from", 0, IN_RUN, TEXT, AT(flags.from), NULL},
-    {"to", 0, IN_RUN, TEXT, AT(flags.to), NULL},
+    {"job", 'c', IN_RUN | IN_EXEC | IN_SEAL, TEXT, AT(job), NULL},
+    {"from", 0, IN_RUN | IN_SEAL, TEXT, AT(flags.from), NULL},
+    {"to", 0, IN_RUN | IN_SEAL, TEXT, AT(flags.to), NULL},
     {"attestation", 0, IN_RUN | IN_POLICY, TAKE, 0, take_attestation},
-    {"key", 0, IN_RUN, TEXT, AT(flags.key), NULL},
-    {"report", 0, IN_RUN | IN_EXEC, TEXT, AT(report), NULL},
+    {"key", 0, IN_RUN | IN_SEAL, TEXT, AT(flags.key), NULL},
+    {"report", 0, IN_RUN | IN_EXEC | IN_SEAL, TEXT, AT(report), NULL},
     {"no-progress", 0, IN_RUN | IN_EXEC, FLAG, AT(no_progress), NULL},
-    {"dry-run", 0, IN_RUN, FLAG, AT(dry_run), NULL},
+    {"dry-run", 0, IN_RUN | IN_SEAL, FLAG, AT(dry_run), NULL},
     {"shard", 0, IN_RUN | IN_EXEC, TAKE, 0, take_shard},
-    {"timeout", 0, IN_RUN | IN_EXEC | IN_WAIT, TAKE, 0, take_timeout},
+    {"timeout", 0, IN_RUN | IN_EXEC | IN_WAIT | IN_SEAL, TAKE, 0, take_timeout},
     {"cce-policy", 0, IN_POLICY, TEXT, AT(cce_policy), NULL},
     {"host-data", 0, IN_POLICY, TEXT, AT(host_data), NULL},
     {"compliance", 0, IN_POLICY, TEXT, AT(compliance), NULL},
@@ -132,6 +132,10 @@ static const struct rule {
     {"json", 0, IN_POLICY, FLAG, AT(json), NULL},
     {"log-format", 0, IN_ALL, TAKE, 0, take_log_format},
     {"log-level", 0, IN_ALL, TAKE, 0, take_log_level},
+    {"key-file", 0, IN_SEAL, TEXT, AT(key_file), NULL},
+    {"overwrite", 0, IN_SEAL, FLAG, AT(overwrite), NULL},
+    {"manifest", 0, IN_SEAL, FLAG, AT(manifest), NULL},
+    {"gzip", 0, IN_SEAL, FLAG, AT(gzip), NULL},
     {"help", 'h', IN_ALL, FLAG, AT(help), NULL},
 #undef AT
 };

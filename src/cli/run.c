@@ -37,9 +37,7 @@ enum status run_shown(const struct job *job, const struct cli_options *options,
     return job_run(job, &run_options, &progress, summary, e);
 }
 
-/* What is published stays published: that nobody takes the summary does not make the run a failure.
- */
-static void tell_summary(const struct cli_options *options, struct span json)
+void tell_summary(const struct cli_options *options, struct span json)
 {
     struct error e = {0};
     if (options->report != NULL && report_write(options->report, json, &e) != OK)

@@ -129,4 +129,14 @@ struct job_flags {
 };
 enum status job_from_flags(const struct job_flags *flags, struct job *out, struct error *e);
 
+/* The job of decant seal --from PATH --to URL --key KID …: its volume is the working directory. A
+ * SAS in the variable AZURE_STORAGE_SAS_TOKEN, and access tokens in AZURE_STORAGE_TOKEN and
+ * AZURE_VAULT_TOKEN, count where they are set. E_USAGE names the flag. */
+struct seal_flags {
+    const char *from, *to, *key;
+    const char *key_file; /* NULL: ask the vault */
+    bool overwrite, manifest, gzip;
+};
+enum status job_from_seal_flags(const struct seal_flags *flags, struct job *out, struct error *e);
+
 #endif

@@ -1,6 +1,7 @@
 /* The single-blob flags, written as a job, so that they pass the same checks. */
 #include "config/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static enum status add_member(struct buf *text, const char *before, const char *value,
@@ -19,6 +20,10 @@ static enum status name_flag(struct error *e)
     } names[] = {{"attestation.provider", "--attestation"},
                  {"keys[0].kid", "--key"},
                  {"inputs[0].from", "--from"},
+                 {"outputs[0].from", "--from"},
+                 {"outputs[0].to", "--to"},
+                 {"outputs[0].key_file", "--key-file"},
+                 {"outputs[0].key", "--key"},
                  {"volume.path", "--to"}};
     for (size_t i = 0; i < COUNT(names); i++) {
         size_t n = strlen(names[i].path), shorter = strlen(names[i].flag);
@@ -41,5 +46,53 @@ enum status job_from_flags(const struct job_flags *flags, struct job *out, struc
     TRY(add_member(&text, "\"keys\":[{\"kid\":", flags->key, "}],", e));
     TRY(add_member(&text, "\"inputs\":[{\"from\":", flags->from, "}],", e));
     TRY(add_member(&text, "\"volume\":{\"path\":", flags->to, "}}", e));
+    return job_parse(buf_span(&text), out, e) == OK ? OK : name_flag(e);
+}
+
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value != NULL && value[0] != '\0';
+}
+
+/* Ready-made tokens, as `az account get-access-token` gives them. */
+static enum status add_tokens(struct buf *text, struct error *e)
+{
+    static const char storage[] = "AZURE_STORAGE_TOKEN", vault[] = "AZURE_VAULT_TOKEN";
+    if (!is_set(storage) && !is_set(vault))
+        return OK;
+    TRY(buf_addf(text, e, "\"identity\":{\"type\":\"token\""));
+    if (is_set(storage))
+        TRY(buf_addf(text, e, ",\"storage_token_env\":\"%s\"", storage));
+    if (is_set(vault))
+        TRY(buf_addf(text, e, ",\"vault_token_env\":\"%s\"", vault));
+    return buf_addf(text, e, "},");
+}
+
+static enum status add_output(const struct seal_flags *flags, struct buf *text, struct error *e)
+{
+    static const char sas[] = "AZURE_STORAGE_SAS_TOKEN";
+    TRY(add_member(text, "\"outputs\":[{\"from\":", flags->from, ",", e));
+    TRY(add_member(text, "\"to\":", flags->to, ",", e));
+    TRY(add_member(text, "\"key\":", flags->key, "", e));
+    if (flags->key_file != NULL)
+        TRY(add_member(text, ",\"key_file\":", flags->key_file, "", e));
+    if (flags->gzip)
+        TRY(buf_addf(text, e, ",\"compress\":\"gzip\""));
+    if (is_set(sas) && strstr(flags->to, "sig=") == NULL)
+        TRY(buf_addf(text, e, ",\"sas_env\":\"%s\"", sas));
+    return buf_addf(text, e, ",\"overwrite\":%s,\"manifest\":%s}]",
+                    flags->overwrite ? "true" : "false", flags->manifest ? "true" : "false");
+}
+
+enum status job_from_seal_flags(const struct seal_flags *flags, struct job *out, struct error *e)
+{
+    AUTO(buf_free) struct buf text = BUF(64 << 10);
+    if (flags->from == NULL || flags->to == NULL || flags->key == NULL)
+        return fail(e, E_USAGE, "--from, --to and --key belong together");
+    TRY(buf_addf(&text, e, "{"));
+    TRY(add_tokens(&text, e));
+    TRY(add_output(flags, &text, e));
+    TRY(buf_addf(&text, e, ",\"volume\":{\"path\":\".\"}}"));
     return job_parse(buf_span(&text), out, e) == OK ? OK : name_flag(e);
 }

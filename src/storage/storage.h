@@ -101,11 +101,15 @@ struct storage_commit {
     const char *content_type;    /* or NULL */
     bool overwrite;              /* else a blob of that name is E_NAME */
 };
+struct storage_made {
+    char etag[64]; /* an If-Match value */
+    bool replaced; /* there was an older blob of that name */
+};
 /* Makes the blob, all at once. A blob that is there already because the answer to an earlier try of
- * this upload was lost, counts as made. ETAG gets an If-Match value. */
+ * this upload was lost, counts as made. */
 enum status storage_commit(struct storage *storage, struct http_session *session,
                            const struct storage_upload *upload, const struct storage_commit *commit,
-                           char etag[static 64], struct error *e);
+                           struct storage_made *out, struct error *e);
 /* Takes back what storage_commit made, or may have made (ETAG ""). Deletes nothing that is not of
  * this upload; *GONE: nothing of it is there any more. */
 enum status storage_take_back(struct storage *storage, struct http_session *session,

@@ -204,68 +204,104 @@ static bool may_be_done(const struct http_reply *reply)
     return false;
 }
 
+/* A commit's request, and the texts that it borrows. */
+struct committing {
+    char what[WHAT_SIZE];
+    struct buf url, id, list;
+    struct ask ask;
+};
+
+static void committing_free(struct committing *c)
+{
+    buf_free(&c->url);
+    buf_free(&c->id);
+    buf_free(&c->list);
+}
+
+static void add_header(struct ask *ask, const char *name, struct span value)
+{
+    ask->headers[ask->n_headers++] = (struct http_header){name, value};
+}
+
+/* CONDITIONAL: only if there is no blob of that name. */
+static enum status committing_new(const struct storage *storage,
+                                  const struct storage_upload *upload,
+                                  const struct storage_commit *commit, bool conditional,
+                                  struct committing *c, struct error *e)
+{
+    const char *type = commit->content_type;
+    c->url = BUF(URL_BYTES_MAX);
+    c->id = BUF(2 * STORAGE_UPLOAD_ID_SIZE);
+    c->list = BUF((size_t)(commit->blocks + 2) * BLOCK_LINE_SIZE);
+    storage_what(storage, upload->name, c->what);
+    TRY(storage_url(storage, upload->name, &c->url, e));
+    TRY(buf_addf(&c->url, e, "?comp=blocklist"));
+    TRY(upload_hex(upload, &c->id, e));
+    TRY(block_list(upload, commit->blocks, &c->list, e));
+    c->ask = (struct ask){.what = c->what,
+                          .method = "PUT",
+                          .url = buf_text(&c->url),
+                          .body = buf_span(&c->list),
+                          .retry = true};
+    add_header(&c->ask, UPLOAD_ITEM, buf_span(&c->id));
+    add_header(&c->ask, "x-ms-blob-content-type",
+               span_text(type != NULL ? type : "application/octet-stream"));
+    if (commit->encryption_data != NULL)
+        add_header(&c->ask, "x-ms-meta-encryptiondata", span_text(commit->encryption_data));
+    if (conditional)
+        add_header(&c->ask, "If-None-Match", SPAN_LITERAL("*"));
+    return OK;
+}
+
+/* The answer was no 201. *TAKEN: the blob of another upload is in the way. */
 static enum status commit_refused(struct storage *storage, struct http_session *session,
                                   const struct storage_upload *upload, const struct ask *ask,
                                   const struct http_reply *reply, char etag[static ETAG_SIZE],
-                                  struct error *e)
+                                  bool *taken, struct error *e)
 {
     bool ours = false;
-    if (may_be_done(reply)) {
-        enum status status = find_ours(storage, session, upload, &ours, etag, e);
-        if (status != OK && status != E_DENIED)
-            return status;
-    }
-    if (ours)
-        return OK;
-    if (!may_be_done(reply) || (reply->status != 409 && reply->status != 412))
+    if (!may_be_done(reply))
+        return storage_refusal(storage, ask, reply, e);
+    enum status status = find_ours(storage, session, upload, &ours, etag, e);
+    if (ours || (status != OK && status != E_DENIED))
+        return status;
+    *taken = reply->status == 409 || reply->status == 412;
+    if (!*taken)
         return storage_refusal(storage, ask, reply, e);
     (void)fail(e, E_NAME, "%s: there is a blob of that name already", ask->what);
     advise(e, "choose another name, delete that blob, or give the output \"overwrite\": true");
     return E_NAME;
 }
 
-static size_t commit_headers(const struct storage_commit *commit, struct span upload_id,
-                             struct http_header *headers)
+static enum status commit_try(struct storage *storage, struct http_session *session,
+                              const struct storage_upload *upload,
+                              const struct storage_commit *commit, bool conditional, bool *taken,
+                              char etag[static ETAG_SIZE], struct error *e)
 {
-    size_t n = 0;
-    headers[n++] = (struct http_header){UPLOAD_ITEM, upload_id};
-    headers[n++] = (struct http_header){
-        "x-ms-blob-content-type",
-        span_text(commit->content_type != NULL ? commit->content_type
-                                               : "application/octet-stream")};
-    if (commit->encryption_data != NULL)
-        headers[n++] = (struct http_header){"x-ms-meta-encryptiondata",
-                                            span_text(commit->encryption_data)};
-    if (!commit->overwrite)
-        headers[n++] = (struct http_header){"If-None-Match", SPAN_LITERAL("*")};
-    return n;
+    AUTO(committing_free) struct committing c = {0};
+    AUTO(http_reply_free) struct http_reply reply = {0};
+    TRY(committing_new(storage, upload, commit, conditional, &c, e));
+    TRY(ask_send(storage, session, &c.ask, NULL, &reply, e));
+    if (reply.status != 201)
+        return commit_refused(storage, session, upload, &c.ask, &reply, etag, taken, e);
+    if (!etag_parse(http_reply_header(&reply, "ETag"), etag))
+        return fail(e, E_NETWORK, "%s: the service gives no valid ETag", c.what);
+    return OK;
 }
 
 enum status storage_commit(struct storage *storage, struct http_session *session,
                            const struct storage_upload *upload, const struct storage_commit *commit,
-                           char etag[static 64], struct error *e)
+                           struct storage_made *out, struct error *e)
 {
-    char what[WHAT_SIZE];
-    AUTO(buf_free) struct buf url = BUF(URL_BYTES_MAX), id = BUF(2 * STORAGE_UPLOAD_ID_SIZE);
-    AUTO(buf_free) struct buf list = BUF((size_t)(commit->blocks + 2) * BLOCK_LINE_SIZE);
-    AUTO(http_reply_free) struct http_reply reply = {0};
-
-    storage_what(storage, upload->name, what);
-    TRY(storage_url(storage, upload->name, &url, e));
-    TRY(buf_addf(&url, e, "?comp=blocklist"));
-    TRY(upload_hex(upload, &id, e));
-    TRY(block_list(upload, commit->blocks, &list, e));
-    struct ask ask = {.what = what,
-                      .method = "PUT",
-                      .url = buf_text(&url),
-                      .body = buf_span(&list),
-                      .retry = true};
-    ask.n_headers = commit_headers(commit, buf_span(&id), ask.headers);
-    TRY(ask_send(storage, session, &ask, NULL, &reply, e));
-    if (reply.status != 201)
-        return commit_refused(storage, session, upload, &ask, &reply, etag, e);
-    if (!etag_parse(http_reply_header(&reply, "ETag"), etag))
-        return fail(e, E_NETWORK, "%s: the service gives no valid ETag", what);
+    struct storage_made made = {0};
+    bool taken = false;
+    enum status status = commit_try(storage, session, upload, commit, true, &taken, made.etag, e);
+    if (status == E_NAME && taken && commit->overwrite) {
+        made.replaced = true;
+        status = commit_try(storage, session, upload, commit, false, &taken, made.etag, e);
+    }
+    TRY(status);
+    *out = made;
     return OK;
 }
 

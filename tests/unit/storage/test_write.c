@@ -12,8 +12,9 @@ static void answer(void *context, const struct peer_request *q, struct peer_answ
     struct script *script = context;
     (void)q;
     size_t i = script->at++;
-    while (script->answers[i < 3 ? i : 3] == NULL)
-        i = i < 3 ? i - 1 : 2;
+    i = i < COUNT(script->answers) ? i : COUNT(script->answers) - 1;
+    while (script->answers[i] == NULL)
+        i--;
     peer_text(a, script->answers[i]);
 }
 
@@ -96,32 +97,51 @@ static void refusals_name_what_helps_a_writer(void **)
     }
 }
 
-static enum status commit(struct store *s, bool overwrite, char etag[static 64])
+static enum status commit(struct store *s, bool overwrite, struct storage_made *made)
 {
     const struct storage_commit c = {
         .blocks = 2, .encryption_data = "{\"a\": 1}", .overwrite = overwrite};
-    return storage_commit(s->storage, s->session, &upload, &c, etag, &s->e);
+    return storage_commit(s->storage, s->session, &upload, &c, made, &s->e);
 }
 
 static void a_commit_says_which_blocks_in_which_order(void **)
 {
-    for (int overwrite = 0; overwrite < 2; overwrite++) {
-        struct store s;
-        char etag[64], header[64];
-        struct script script = SCRIPT(CREATED);
-        store_open(&s, answer, &script, "out/", NULL);
-        assert_ok(commit(&s, overwrite != 0, etag), &s.e);
-        assert_string_equal(etag, "\"0x8D1\"");
-        const char *record = s.peer.records[0];
-        assert_non_null(strstr(record, "PUT /acct/data/out/a%20b?comp=blocklist HTTP"));
-        peer_recorded_header(record, "x-ms-meta-encryptiondata", header, sizeof header);
-        assert_string_equal(header, "{\"a\": 1}");
-        peer_recorded_header(record, "x-ms-meta-decantupload", header, sizeof header);
-        assert_string_equal(header, "0102030405060708090a0b0c");
-        peer_recorded_header(record, "If-None-Match", header, sizeof header);
-        assert_string_equal(header, overwrite ? "" : "*");
-        store_close(&s);
-    }
+    struct store s;
+    struct storage_made made;
+    char header[64];
+    struct script script = SCRIPT(CREATED);
+    store_open(&s, answer, &script, "out/", NULL);
+    assert_ok(commit(&s, false, &made), &s.e);
+    assert_string_equal(made.etag, "\"0x8D1\"");
+    assert_false(made.replaced);
+    const char *record = s.peer.records[0];
+    assert_non_null(strstr(record, "PUT /acct/data/out/a%20b?comp=blocklist HTTP"));
+    peer_recorded_header(record, "x-ms-meta-encryptiondata", header, sizeof header);
+    assert_string_equal(header, "{\"a\": 1}");
+    peer_recorded_header(record, "x-ms-meta-decantupload", header, sizeof header);
+    assert_string_equal(header, "0102030405060708090a0b0c");
+    peer_recorded_header(record, "If-None-Match", header, sizeof header);
+    assert_string_equal(header, "*");
+    store_close(&s);
+}
+
+/* First without: who replaces a blob is to know that he does. */
+static void to_overwrite_takes_a_second_try(void **)
+{
+    struct store s;
+    struct storage_made made;
+    char header[64];
+    struct script script = SCRIPT(EXISTS, THEIRS, CREATED);
+    store_open(&s, answer, &script, "out/", NULL);
+    assert_ok(commit(&s, true, &made), &s.e);
+    assert_true(made.replaced);
+    assert_string_equal(made.etag, "\"0x8D1\"");
+    peer_recorded_header(s.peer.records[0], "If-None-Match", header, sizeof header);
+    assert_string_equal(header, "*");
+    assert_non_null(strstr(s.peer.records[2], "PUT "));
+    peer_recorded_header(s.peer.records[2], "If-None-Match", header, sizeof header);
+    assert_string_equal(header, "");
+    store_close(&s);
 }
 
 /* What a second try finds when the answer to the first was lost. */
@@ -134,22 +154,23 @@ static void a_commit_knows_its_own_blob(void **)
         const char *part;
     } cases[] = {
         {SCRIPT(BUSY, EXISTS, OURS), false, OK, ""},
+        {SCRIPT(BUSY, EXISTS, OURS), true, OK, ""},
         {SCRIPT(EXISTS, THEIRS), false, E_NAME, "already"},
         {SCRIPT(EXISTS, DENIED), false, E_NAME, "already"},
         {SCRIPT(MOVED_ON, THEIRS), false, E_NAME, "already"},
-        {SCRIPT(BUSY, NO_LIST, OURS), true, OK, ""},
+        {SCRIPT(EXISTS, THEIRS, NO_LIST, OURS), true, OK, ""},
         {SCRIPT(NO_LIST, THEIRS), true, E_MISMATCH, "InvalidBlockList"},
         {SCRIPT(NO_LIST, ABSENT), false, E_MISMATCH, "InvalidBlockList"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct store s;
         struct script script = cases[i].script;
-        char etag[64] = "";
+        struct storage_made made = {0};
         store_open(&s, answer, &script, "out/", NULL);
         if (cases[i].status == OK) {
-            assert_ok(commit(&s, cases[i].overwrite, etag), &s.e);
-            assert_string_equal(etag, "\"0x8D2\"");
-        } else if (commit(&s, cases[i].overwrite, etag) != cases[i].status ||
+            assert_ok(commit(&s, cases[i].overwrite, &made), &s.e);
+            assert_string_equal(made.etag, "\"0x8D2\"");
+        } else if (commit(&s, cases[i].overwrite, &made) != cases[i].status ||
                    (strstr(s.e.text, cases[i].part) == NULL &&
                     strstr(s.e.service_code, cases[i].part) == NULL)) {
             fail_msg("case %zu: status %d: %s", i, s.e.status, s.e.text);
@@ -271,6 +292,7 @@ int main(void)
         cmocka_unit_test(a_block_that_never_gets_there),
         cmocka_unit_test(refusals_name_what_helps_a_writer),
         cmocka_unit_test(a_commit_says_which_blocks_in_which_order),
+        cmocka_unit_test(to_overwrite_takes_a_second_try),
         cmocka_unit_test(a_commit_knows_its_own_blob),
         cmocka_unit_test(the_way_back_deletes_only_our_own),
         cmocka_unit_test(looking_for_a_blob),
