@@ -258,4 +258,4 @@ class Case(unittest.TestCase):
         return result
 
 
-__all__ = ["Case", "LocalKey", "MIB", "content", "key", "owner"]
+__all__ = ["Case", "DECANT", "LocalKey", "MIB", "Result", "content", "key", "owner"]
