@@ -18,6 +18,7 @@ output       base
 manifest     base
 finding      base
 policy       base finding
+inspect      base finding policy evidence key envelope manifest
 access       base http config evidence attestation identity key storage
 job          base http config access storage envelope output manifest
 seal         base http config access key storage envelope manifest

@@ -10,7 +10,9 @@
 
 #include <string.h>
 
+#include <openssl/bio.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 
 /* openssl x509 -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum
  * Genuine chains under Milan's and Turin's root are in the test fixtures, and a genuine report under
@@ -79,6 +81,24 @@ enum status snp_root_verify(struct span certificates_pem, enum snp_product *out,
     }
     status = fail(e, E_NO_EVIDENCE, "the root is none of AMD's for Milan, Genoa and Turin");
     advise(e, "do not believe it: anybody can make such a chain");
+    return status;
+}
+
+enum status snp_root_is(struct span certificates_pem, struct span root, struct error *e)
+{
+    AUTO(chain_free) struct chain chain = {0};
+    TRY(chain_parse(certificates_pem, &chain, e));
+    BIO *bio = root.size > 0 && root.size <= PEM_MAX
+                   ? BIO_new_mem_buf(root.data, (int)root.size)
+                   : NULL;
+    X509 *given = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    enum status status = OK;
+    if (given == NULL)
+        status = fail_openssl(e, E_USAGE, "the given root is no PEM certificate");
+    else if (EVP_PKEY_eq(X509_get0_pubkey(given), X509_get0_pubkey(chain.ark)) != 1)
+        status = fail(e, E_NO_EVIDENCE, "the root is not the given one");
+    X509_free(given);
     return status;
 }
 

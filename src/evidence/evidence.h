@@ -108,6 +108,8 @@ enum status snp_vcek_read(struct span certificates_pem, struct snp_vcek *out, st
 enum status snp_chain_verify(struct span certificates_pem, struct error *e);
 /* The ARK has the key of one of AMD's roots, whose digests are built in: which one. */
 enum status snp_root_verify(struct span certificates_pem, enum snp_product *out, struct error *e);
+/* The ARK has the key of the certificate ROOT (PEM): what a test believes in AMD's place. */
+enum status snp_root_is(struct span certificates_pem, struct span root, struct error *e);
 /* The VCEK is of the report's chip and reported TCB. */
 enum status snp_vcek_fits(struct span report, struct span certificates_pem, struct error *e);
 /* The report is signed, with the VCEK's key. Says nothing about whose key that is. */

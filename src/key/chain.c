@@ -201,3 +201,14 @@ enum status key_chain_verify(const struct cJSON *header, const struct key_trust 
     *out = key;
     return OK;
 }
+
+enum status key_chain_leaf(const struct cJSON *object, EVP_PKEY **out, struct error *e)
+{
+    AUTO(stack_free) STACK_OF(X509) *certificates = sk_X509_new_null();
+
+    if (certificates == NULL)
+        return fail_openssl(e, E_BUG, "JWS: x5c");
+    TRY(load_certificates(object, certificates, e));
+    *out = X509_get_pubkey(sk_X509_value(certificates, 0));
+    return *out != NULL ? OK : fail_openssl(e, E_BAD_KEY, "JWS: x5c has no usable key");
+}

@@ -10,7 +10,6 @@
 
 #include "key/key.h"
 
-#define KEY_JWS_MAX        (384u * 1024u)
 #define KEY_CIPHERTEXT_MAX (16u * 1024u)
 #define KEY_RSA_BITS_MIN   2048
 #define KEY_RSA_BITS_MAX   8192
@@ -43,29 +42,11 @@ enum status key_kwp_open(struct span kek, struct span wrapped, struct secret *ou
 
 /* ---- JWS (jws.c, chain.c) ---- */
 
-/* Cut and decoded, nothing of it believed yet. */
-struct key_jws {
-    struct span signed_text; /* borrows: "header.payload" */
-    struct cJSON *header;
-    struct buf payload, signature;
-};
-
-enum status key_jws_parse(struct span text, struct key_jws *out, struct error *e);
-void key_jws_free(struct key_jws *jws);
-
-/* Whom to believe: a chain to CA_FILE (NULL: the system's store), good at NOW_UNIX_S, for HOST. */
-struct key_trust {
-    const char *ca_file;
-    const struct url *host;
-    int64_t now_unix_s;
-};
-
-/* The signature is by the leaf of the header's x5c, and that leaf can be trusted. */
-enum status key_jws_verify(const struct key_jws *jws, const struct key_trust *trust,
-                           struct error *e);
 /* Verifies x5c of HEADER and gives the leaf's RSA key. OUT must be NULL. */
 enum status key_chain_verify(const struct cJSON *header, const struct key_trust *trust,
                              EVP_PKEY **out, struct error *e);
+/* The key of the first certificate in x5c, whoever that is. OUT must be NULL. */
+enum status key_chain_leaf(const struct cJSON *object, EVP_PKEY **out, struct error *e);
 /* The same algorithm names and rules without a chain. */
 enum status key_signature_verify(const char *alg, EVP_PKEY *key, struct span signed_text,
                                  struct span signature, struct error *e);

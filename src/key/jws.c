@@ -5,6 +5,7 @@
  */
 #include "key/internal.h"
 
+#include <cjson/cJSON.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <string.h>
@@ -137,19 +138,82 @@ enum status key_signature_verify(const char *alg, EVP_PKEY *key, struct span sig
     return OK;
 }
 
+static enum status header_check(const struct cJSON *header, struct error *e)
+{
+    static const char *const refused[] = {"crit", "b64"};
+
+    for (size_t i = 0; i < COUNT(refused); i++)
+        if (json_member(header, refused[i]) != NULL)
+            return fail(e, E_BAD_KEY, "JWS: header with %s, which this program does not know",
+                        refused[i]);
+    if (algorithm_find(json_text(header, "alg")) == NULL)
+        return fail(e, E_BAD_KEY, "JWS: the algorithm is none of RS256 to RS512, PS256 to PS512");
+    return OK;
+}
+
+static enum status signed_by(const struct key_jws *jws, EVP_PKEY *key, struct error *e)
+{
+    return key_signature_verify(json_text(jws->header, "alg"), key, jws->signed_text,
+                                buf_span(&jws->signature), e);
+}
+
 enum status key_jws_verify(const struct key_jws *jws, const struct key_trust *trust,
                            struct error *e)
 {
-    static const char *const refused[] = {"crit", "b64"};
     AUTO(key_pkey_free) EVP_PKEY *leaf = NULL;
-    const char *alg = json_text(jws->header, "alg");
 
-    for (size_t i = 0; i < COUNT(refused); i++)
-        if (json_member(jws->header, refused[i]) != NULL)
-            return fail(e, E_BAD_KEY, "JWS: header with %s, which this program does not know",
-                        refused[i]);
-    if (algorithm_find(alg) == NULL)
-        return fail(e, E_BAD_KEY, "JWS: the algorithm is none of RS256 to RS512, PS256 to PS512");
+    TRY(header_check(jws->header, e));
     TRY(key_chain_verify(jws->header, trust, &leaf, e));
-    return key_signature_verify(alg, leaf, jws->signed_text, buf_span(&jws->signature), e);
+    return signed_by(jws, leaf, e);
+}
+
+enum status key_jws_verify_leaf(const struct key_jws *jws, struct error *e)
+{
+    AUTO(key_pkey_free) EVP_PKEY *leaf = NULL;
+
+    TRY(header_check(jws->header, e));
+    TRY(key_chain_leaf(jws->header, &leaf, e));
+    return signed_by(jws, leaf, e);
+}
+
+/* The one key that KID names. Two of a name would leave it open whose signature it is. */
+static enum status set_find(const struct cJSON *set, const char *kid, const struct cJSON **out,
+                            struct error *e)
+{
+    const struct cJSON *keys = json_array(set, "keys"), *key, *found = NULL;
+
+    if (keys == NULL || kid == NULL)
+        return fail(e, E_BAD_KEY, "JWS: %s", keys == NULL ? "the key set has no keys"
+                                                          : "the header names no kid");
+    cJSON_ArrayForEach(key, keys)
+    {
+        const char *name = json_text(key, "kid");
+
+        if (name == NULL || strcmp(name, kid) != 0)
+            continue;
+        if (found != NULL)
+            return fail(e, E_BAD_KEY, "JWS: the key set has the kid %.100s twice", kid);
+        found = key;
+    }
+    if (found == NULL)
+        return fail(e, E_BAD_KEY, "JWS: the key set has no key %.100s", kid);
+    *out = found;
+    return OK;
+}
+
+enum status key_jws_verify_set(const struct key_jws *jws, struct span jwks, struct error *e)
+{
+    AUTO(key_pkey_free) EVP_PKEY *key = NULL;
+    AUTO(json_free) struct cJSON *set = NULL;
+    const struct cJSON *entry = NULL;
+
+    TRY(header_check(jws->header, e));
+    if (json_parse(jwks, E_BAD_KEY, &set, e) != OK)
+        return wrap(e, "JWS: the key set");
+    TRY(set_find(set, json_text(jws->header, "kid"), &entry, e));
+    if (json_member(entry, "x5c") != NULL)
+        TRY(key_chain_leaf(entry, &key, e));
+    else
+        TRY(key_jwk_public(entry, KEY_RSA, &key, e));
+    return signed_by(jws, key, e);
 }

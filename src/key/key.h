@@ -74,6 +74,36 @@ enum status key_from_file(const char *path, const char *kid, struct kek *out, st
 /* A private JWK (RFC 7517, RFC 7518). JWK is hostile and secret. E_BAD_KEY. */
 enum status key_from_jwk(struct span jwk, struct kek *out, struct error *e);
 
+/* ---- Signed texts (JWS, RFC 7515), for whoever explains them; hostile. E_BAD_KEY. ---- */
+
+#define KEY_JWS_MAX (384u * 1024u)
+
+/* Cut and decoded, nothing of it believed yet. */
+struct key_jws {
+    struct span signed_text; /* borrows: "header.payload" */
+    struct cJSON *header;
+    struct buf payload, signature;
+};
+
+enum status key_jws_parse(struct span text, struct key_jws *out, struct error *e);
+void key_jws_free(struct key_jws *jws);
+
+/* Whom to believe: a chain to CA_FILE (NULL: the system's store), good at NOW_UNIX_S, for HOST. */
+struct key_trust {
+    const char *ca_file;
+    const struct url *host;
+    int64_t now_unix_s;
+};
+
+/* The signature is by the leaf of the header's x5c, and that leaf can be trusted. */
+enum status key_jws_verify(const struct key_jws *jws, const struct key_trust *trust,
+                           struct error *e);
+/* The signature is by the leaf of the header's x5c, whoever that is. */
+enum status key_jws_verify_leaf(const struct key_jws *jws, struct error *e);
+/* The signature is by the key in the set JWKS (RFC 7517: x5c, or n and e) that the header's kid
+ * names. Who gave the set is the caller's business. */
+enum status key_jws_verify_set(const struct key_jws *jws, struct span jwks, struct error *e);
+
 /* ---- Recipients: the public half is enough to seal for somebody ---- */
 
 /* GET KID from its vault. OUT has the id with its version. RSA only. E_NOT_RELEASED (the vault
