@@ -23,7 +23,7 @@ access       base http config evidence attestation identity key storage
 job          base http config access storage envelope output manifest
 seal         base http config access key storage envelope manifest
 child        base
-cli          base config access job seal child output evidence finding policy
+cli          base config access job seal child output evidence finding policy inspect
 main.c       base cli
 '
 

@@ -45,6 +45,13 @@ static const struct command commands[] = {
      .operands_max = 1,
      .takes_command = true},
     {.name = "policy", .help = help_policy_text, .run = command_policy, .id = IN_POLICY},
+    {.name = "inspect",
+     .help = help_inspect_text,
+     .run = command_inspect,
+     .id = IN_INSPECT,
+     .operand = "THING",
+     .operands_min = 1,
+     .operands_max = 1},
 };
 
 static const struct command *find_command(const char *name)

@@ -16,6 +16,7 @@ const char help_text[] =
     "  exec       run, then a command as a child; exits with its status\n"
     "  wait       until a job has published; then become a command\n"
     "  policy     print a key's release policy, or hold a token against it claim by claim\n"
+    "  inspect    explain a report, token, blob, manifest, receipt, …, offline\n"
     "\n"
     "  decant COMMAND --help    options of a command\n"
     "  decant --version\n"

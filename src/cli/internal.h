@@ -22,7 +22,11 @@ struct cli_options {
     size_t n_services;
     const char *cce_policy, *host_data, *compliance, *token, *release_policy;
     bool json, allow_debug, has_svn;
-    const char *key_file; /* seal */
+    const char *as, *at, *metadata, *jwks, *certificates, *ca_file, *amd_root; /* inspect */
+    const char *manifest_files[16];
+    size_t n_manifest_files;
+    bool verify;
+    const char *key_file; /* seal, inspect */
     bool overwrite, manifest, gzip;
     uint32_t svn_min, svn_max;
     char **operands;        /* what is no option, before "--" */
@@ -39,6 +43,7 @@ enum {
     IN_WAIT = 1 << 2,
     IN_SEAL = 1 << 3,
     IN_POLICY = 1 << 10,
+    IN_INSPECT = 1 << 11,
     IN_ALL = ~0u,
 };
 
@@ -56,9 +61,10 @@ enum status command_exec(const struct cli_options *options, struct error *e);
 enum status command_wait(const struct cli_options *options, struct error *e);
 enum status command_seal(const struct cli_options *options, struct error *e);
 enum status command_policy(const struct cli_options *options, struct error *e);
+enum status command_inspect(const struct cli_options *options, struct error *e);
 
 extern const char help_text[], help_run_text[], help_exec_text[], help_wait_text[],
-    help_policy_text[], help_seal_text[];
+    help_policy_text[], help_inspect_text[], help_seal_text[];
 
 /* A run of JOB with its progress shown. */
 enum status run_shown(const struct job *job, const struct cli_options *options,

@@ -56,6 +56,16 @@ static enum status take_attestation(const char *value, struct cli_options *optio
     return OK;
 }
 
+static enum status take_manifest_file(const char *value, struct cli_options *options,
+                                      struct error *e)
+{
+    if (options->n_manifest_files == COUNT(options->manifest_files))
+        return fail(e, E_USAGE, "--manifest-file is given more than %zu times",
+                    COUNT(options->manifest_files));
+    options->manifest_files[options->n_manifest_files++] = value;
+    return OK;
+}
+
 static bool take_number(const char **text, uint32_t *out)
 {
     char *end = NULL;
@@ -112,7 +122,7 @@ static const struct rule {
     enum status (*take)(const char *value, struct cli_options *options, struct error *e);
 } rules[] = {
 #define AT(member) offsetof(struct cli_options, member)
-    {"job", 'c', IN_RUN | IN_EXEC | IN_SEAL, TEXT, AT(job), NULL},
+    {"job", 'c', IN_RUN | IN_EXEC | IN_SEAL | IN_INSPECT, TEXT, AT(job), NULL},
     {"from", 0, IN_RUN | IN_SEAL, TEXT, AT(flags.from), NULL},
     {"to", 0, IN_RUN | IN_SEAL, TEXT, AT(flags.to), NULL},
     {"attestation", 0, IN_RUN | IN_POLICY, TAKE, 0, take_attestation},
@@ -122,17 +132,26 @@ static const struct rule {
     {"dry-run", 0, IN_RUN | IN_SEAL, FLAG, AT(dry_run), NULL},
     {"shard", 0, IN_RUN | IN_EXEC, TAKE, 0, take_shard},
     {"timeout", 0, IN_RUN | IN_EXEC | IN_WAIT | IN_SEAL, TAKE, 0, take_timeout},
-    {"cce-policy", 0, IN_POLICY, TEXT, AT(cce_policy), NULL},
-    {"host-data", 0, IN_POLICY, TEXT, AT(host_data), NULL},
+    {"cce-policy", 0, IN_POLICY | IN_INSPECT, TEXT, AT(cce_policy), NULL},
+    {"host-data", 0, IN_POLICY | IN_INSPECT, TEXT, AT(host_data), NULL},
     {"compliance", 0, IN_POLICY, TEXT, AT(compliance), NULL},
     {"allow-debug", 0, IN_POLICY, FLAG, AT(allow_debug), NULL},
     {"svn", 0, IN_POLICY, TAKE, 0, take_svn},
     {"token", 0, IN_POLICY, TEXT, AT(token), NULL},
     {"release-policy", 0, IN_POLICY, TEXT, AT(release_policy), NULL},
-    {"json", 0, IN_POLICY, FLAG, AT(json), NULL},
+    {"json", 0, IN_POLICY | IN_INSPECT, FLAG, AT(json), NULL},
+    {"as", 0, IN_INSPECT, TEXT, AT(as), NULL},
+    {"at", 0, IN_INSPECT, TEXT, AT(at), NULL},
+    {"metadata", 0, IN_INSPECT, TEXT, AT(metadata), NULL},
+    {"jwks", 0, IN_INSPECT, TEXT, AT(jwks), NULL},
+    {"certificates", 0, IN_INSPECT, TEXT, AT(certificates), NULL},
+    {"ca-file", 0, IN_INSPECT, TEXT, AT(ca_file), NULL},
+    {"amd-root", 0, IN_INSPECT, TEXT, AT(amd_root), NULL},
+    {"manifest-file", 0, IN_INSPECT, TAKE, 0, take_manifest_file},
+    {"verify", 0, IN_INSPECT, FLAG, AT(verify), NULL},
     {"log-format", 0, IN_ALL, TAKE, 0, take_log_format},
     {"log-level", 0, IN_ALL, TAKE, 0, take_log_level},
-    {"key-file", 0, IN_SEAL, TEXT, AT(key_file), NULL},
+    {"key-file", 0, IN_SEAL | IN_INSPECT, TEXT, AT(key_file), NULL},
     {"overwrite", 0, IN_SEAL, FLAG, AT(overwrite), NULL},
     {"manifest", 0, IN_SEAL, FLAG, AT(manifest), NULL},
     {"gzip", 0, IN_SEAL, FLAG, AT(gzip), NULL},

@@ -29,7 +29,7 @@ static enum status explain_reference(struct subject *s, struct span text, struct
     return endorsement_findings(s, buf_span(&cose), (struct span){0}, e);
 }
 
-static enum status explain_certificates(struct subject *s, struct span text, struct error *e)
+static enum status explain_host_certificates(struct subject *s, struct span text, struct error *e)
 {
     AUTO(buf_free) struct buf bytes = BUF(THING_MAX);
     AUTO(json_free) struct cJSON *json = NULL;
@@ -44,7 +44,7 @@ static const struct part {
     enum status (*explain)(struct subject *s, struct span text, struct error *e);
 } parts[] = {{"security-policy-base64", explain_policy},
              {"reference-info-base64", explain_reference},
-             {"host-amd-cert-base64", explain_certificates}};
+             {"host-amd-cert-base64", explain_host_certificates}};
 
 /* A file that is broken does not keep the others from being looked at. */
 static enum status explain_part(struct subject *s, const struct part *part, const char *path,

@@ -39,6 +39,11 @@ static bool is_thim(const struct content *c)
     return has_member(c, "vcekCert");
 }
 
+static bool is_certificates(const struct content *c)
+{
+    return span_starts(span_trim(c->bytes), "-----BEGIN CERTIFICATE-----");
+}
+
 /* CBOR: tag 18 (COSE_Sign1) or none, and a list of four. */
 static bool is_endorsement(const struct content *c)
 {
@@ -77,6 +82,7 @@ static const struct kind {
     enum status (*explain)(struct subject *s, const struct content *c, struct error *e);
 } kinds[] = {
     {"report", is_report, explain_report},       {"thim", is_thim, explain_thim},
+    {"certificates", is_certificates, explain_certificates},
     {"receipt", is_receipt, explain_receipt},    {"metadata", is_metadata, explain_metadata},
     {"manifest", is_manifest, explain_manifest}, {"release", is_release, explain_release},
     {"token", is_token, explain_token},          {"endorsement", is_endorsement, explain_endorsement},

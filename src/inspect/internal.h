@@ -25,6 +25,7 @@ struct content {
 /* Each appends findings about CONTENT. A failure means that it is no such thing at all. */
 enum status explain_report(struct subject *s, const struct content *c, struct error *e);
 enum status explain_thim(struct subject *s, const struct content *c, struct error *e);
+enum status explain_certificates(struct subject *s, const struct content *c, struct error *e);
 enum status explain_endorsement(struct subject *s, const struct content *c, struct error *e);
 enum status explain_token(struct subject *s, const struct content *c, struct error *e);
 enum status explain_release(struct subject *s, const struct content *c, struct error *e);

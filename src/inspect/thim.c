@@ -1,5 +1,5 @@
 /*
- * What Azure's certificate service (THIM) sends for a host: its VCEK, AMD's chain, and "tcbm", the
+ * A chip's certificates as PEM, and as Azure's certificate service (THIM) sends them: with "tcbm", the
  * TCB that the VCEK is for, as a number in hexadecimal: its first digits are the last byte of the
  * eight in the report.
  */
@@ -56,9 +56,16 @@ static enum status explain_vcek(struct subject *s, const struct cJSON *json, str
     TRY(note_hex(s, "chip", span_of(vcek.chip_id, turin ? 8 : SNP_CHIP_ID_SIZE), e));
     tcb_text(&vcek.tcb, turin, text, sizeof text);
     TRY(finding_note(s->findings, "TCB", e, "%s", text));
-    TRY(check_tcbm(s, json, &vcek.tcb, turin, e));
+    if (json != NULL)
+        TRY(check_tcbm(s, json, &vcek.tcb, turin, e));
     return check_dates(s, "VCEK dates", vcek.not_before_unix_s, vcek.not_after_unix_s,
                        E_NO_EVIDENCE, e);
+}
+
+enum status explain_certificates(struct subject *s, const struct content *c, struct error *e)
+{
+    TRY(explain_vcek(s, NULL, c->bytes, e));
+    return verify_chain(s, c->bytes, e);
 }
 
 enum status explain_thim(struct subject *s, const struct content *c, struct error *e)
