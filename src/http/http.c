@@ -102,6 +102,7 @@ void http_free(struct http **http)
         h->idle = session->next;
         session_free(session);
     }
+    trust_close(h);
     pthread_mutex_destroy(&h->lock);
     memory_free(h->ca_file);
     memory_free(h->proxy); /* may hold a password */

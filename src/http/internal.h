@@ -16,8 +16,9 @@ struct http {
     bool env_proxy;
     int64_t deadline_ms, retry_delay_ms;
     int tries;
-    pthread_mutex_t lock;      /* guards IDLE */
+    pthread_mutex_t lock;      /* guards IDLE and the making of TRUST */
     struct http_session *idle; /* the one used last is first */
+    struct x509_store_st *trust; /* NULL until the first https request */
     atomic_uint_fast64_t requests, retries, bytes_received;
 };
 
@@ -47,6 +48,12 @@ struct exchange {
 
 /* exchange.c: one try. */
 enum status exchange_run(struct exchange *x);
+
+/* trust.c: the store that all connections share. E_USAGE. */
+enum status trust_open(struct http *http, struct error *e);
+void trust_close(struct http *http);
+/* libcurl's callback: hands the store to a connection. */
+CURLcode trust_give(CURL *easy, void *context, void *http);
 
 /* setup.c: everything libcurl must know about this try. */
 enum status exchange_set_up(struct exchange *x);

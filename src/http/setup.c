@@ -172,15 +172,20 @@ static enum status proxy_set(struct exchange *x)
     return http->env_proxy ? OK : set_text(x, CURLOPT_PROXY, "");
 }
 
+/* No authorities but those of the shared store: for the server and for a proxy with TLS. */
 static enum status trust_set(struct exchange *x)
 {
-    const char *ca_file = x->session->http->ca_file;
-    if (ca_file == NULL)
-        return OK;
-    TRY(set_text(x, CURLOPT_CAINFO, ca_file));
-    TRY(set_text(x, CURLOPT_CAPATH, NULL)); /* instead of the system's authorities, not besides */
-    TRY(set_text(x, CURLOPT_PROXY_CAINFO, ca_file));
-    return set_text(x, CURLOPT_PROXY_CAPATH, NULL);
+    static const CURLoption places[] = {CURLOPT_CAINFO, CURLOPT_CAPATH, CURLOPT_PROXY_CAINFO,
+                                        CURLOPT_PROXY_CAPATH};
+    struct http *http = x->session->http;
+    CURL *easy = x->session->easy;
+    TRY(trust_open(http, x->e));
+    for (size_t i = 0; i < COUNT(places); i++)
+        TRY(set_text(x, places[i], NULL));
+    TRY(option_check(x, CURLOPT_SSL_CTX_FUNCTION,
+                     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, trust_give)));
+    return option_check(x, CURLOPT_SSL_CTX_DATA,
+                        curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, http));
 }
 
 /* libcurl takes the buffer anew for each transfer, and ours is wiped when it gives it back: a small
@@ -245,7 +250,8 @@ enum status exchange_set_up(struct exchange *x)
     TRY(set_text(x, CURLOPT_URL, x->request->url));
     TRY(set_text(x, CURLOPT_USERAGENT, "decant/" DECANT_VERSION));
     TRY(proxy_set(x));
-    TRY(trust_set(x));
+    if (x->url.https)
+        TRY(trust_set(x));
     TRY(times_set(x));
     TRY(method_set(x));
     TRY(headers_set(x));

@@ -9,6 +9,7 @@
 
 struct active { /* a transfer that others may join */
     struct transfer *transfer;
+    struct pace pace;
     size_t workers;
     bool drained; /* no stretches left to take */
     struct active *next;
@@ -41,9 +42,18 @@ enum choice { WORK_JOIN, WORK_OPEN, WORK_END };
 static struct active *joinable(struct fetch *fetch)
 {
     struct active *active = fetch->active;
-    while (active != NULL && active->drained)
+    while (active != NULL && (active->drained || active->workers >= active->pace.limit))
         active = active->next;
     return active;
+}
+
+/* Is there anything that a worker may yet be wanted for? */
+static bool is_busy(const struct fetch *fetch)
+{
+    const struct active *active = fetch->active;
+    while (active != NULL && active->drained)
+        active = active->next;
+    return active != NULL || fetch->opening > 0;
 }
 
 /* Help with what is there, else take a new blob, else wait for what others are about to open. */
@@ -65,7 +75,7 @@ static enum choice choose(struct fetch *fetch, struct active **active)
             choice = WORK_OPEN;
             break;
         }
-        if (fetch->opening == 0)
+        if (!is_busy(fetch))
             break;
         (void)pthread_cond_wait(&fetch->changed, &fetch->mutex);
     }
@@ -89,10 +99,12 @@ static void opened(struct fetch *fetch, struct active *active, bool all_planned)
 }
 
 /* True for the last worker to leave, who then owns it. */
-static bool leave(struct fetch *fetch, struct active *active)
+static bool leave(struct fetch *fetch, struct active *active, bool drained)
 {
     (void)pthread_mutex_lock(&fetch->mutex);
-    active->drained = true;
+    if (drained && !active->drained)
+        (void)pthread_cond_broadcast(&fetch->changed); /* nobody needs to wait for it any more */
+    active->drained = active->drained || drained;
     bool last = --active->workers == 0;
     for (struct active **at = &fetch->active; last && *at != NULL; at = &(*at)->next) {
         if (*at == active) {
@@ -112,15 +124,39 @@ static void active_free(struct active **active)
     *active = NULL;
 }
 
+/* After a stretch of BYTES: is this worker still wanted here? */
+static bool stays(struct fetch *fetch, struct active *active, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&fetch->mutex);
+    if (pace_note(&active->pace, bytes, clock_ms()))
+        (void)pthread_cond_broadcast(&fetch->changed);
+    bool wanted = active->workers <= active->pace.limit;
+    (void)pthread_mutex_unlock(&fetch->mutex);
+    return wanted;
+}
+
+/* Until there are no more stretches, or too many workers. */
+static enum status read_on(struct fetch *fetch, struct active *active, struct http_session *session,
+                           struct envelope_reader *reader, bool *drained, struct error *e)
+{
+    uint64_t bytes = 0;
+    do {
+        TRY(transfer_work(active->transfer, session, reader, &bytes, e));
+        *drained = bytes == 0;
+    } while (!*drained && stays(fetch, active, bytes));
+    return OK;
+}
+
 /* Whoever fails leaves as well, so that the last one can clean up; only a whole transfer is
  * finished. */
 static enum status work_on(struct fetch *fetch, struct active *active, struct http_session *session,
                            struct envelope_reader *reader, struct error *e)
 {
-    enum status status = transfer_work(active->transfer, session, reader, e);
+    bool drained = false;
+    enum status status = read_on(fetch, active, session, reader, &drained, e);
     if (status != OK)
         report(fetch, e);
-    if (!leave(fetch, active))
+    if (!leave(fetch, active, drained || status != OK))
         return status;
     AUTO(active_free) struct active *mine = active;
     TRY(status);
@@ -128,6 +164,14 @@ static enum status work_on(struct fetch *fetch, struct active *active, struct ht
     bool failed = fetch->failed;
     (void)pthread_mutex_unlock(&fetch->mutex);
     return failed ? stop_check(e) : transfer_finish(mine->transfer, e);
+}
+
+/* A connection costs about 1 MiB: libcurl's receive buffer, the reader's, TLS. The rest is for the
+ * program and two pages of a listing with long names. */
+static size_t worker_count(const struct job *job)
+{
+    uint64_t room = job->limits.memory_mib - 24;
+    return (size_t)(job->limits.parallel < room ? job->limits.parallel : room);
 }
 
 static enum status open_next(struct fetch *fetch, struct http_session *session, bool *found,
@@ -142,6 +186,7 @@ static enum status open_next(struct fetch *fetch, struct http_session *session, 
     if (active == NULL)
         return fail(e, E_SPACE, "out of memory");
     active->workers = 1;
+    pace_start(&active->pace, worker_count(fetch->run->job));
     TRY(transfer_open(fetch->run, session, &item, &active->transfer, e));
     if (active->transfer == NULL)
         return OK;
@@ -192,14 +237,6 @@ static enum status worker(void *context, struct error *e)
     if (status != OK)
         report(context, e);
     return status;
-}
-
-/* A connection costs about 1 MiB: libcurl's receive buffer, the reader's, TLS. The rest is for the
- * program and two pages of a listing with long names. */
-static size_t worker_count(const struct job *job)
-{
-    uint64_t room = job->limits.memory_mib - 24;
-    return (size_t)(job->limits.parallel < room ? job->limits.parallel : room);
 }
 
 static void tasks_free(struct task **tasks)

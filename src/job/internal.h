@@ -111,11 +111,27 @@ enum status transfer_open(struct run *run, struct http_session *session, struct 
 void transfer_close(struct transfer **transfer);
 /* More than one worker can help with it. */
 bool transfer_is_shared(const struct transfer *transfer);
-/* Reads stretches until none is left. Thread-safe. */
+/* Reads the next stretch: *BYTES of it, 0 if none is left. Thread-safe. */
 enum status transfer_work(struct transfer *transfer, struct http_session *session,
-                          struct envelope_reader *reader, struct error *e);
+                          struct envelope_reader *reader, uint64_t *bytes, struct error *e);
 /* After every worker came back OK: verdict, checks, seal. By one thread. */
 enum status transfer_finish(struct transfer *transfer, struct error *e);
+
+/* ---- pace: how many connections one large blob is worth ---- */
+
+struct pace {
+    size_t limit, most; /* how many may work on it now, and ever */
+    size_t before;      /* the limit before it was doubled last */
+    bool settled;
+    uint64_t rate; /* bytes per second with BEFORE */
+    size_t stretches;
+    uint64_t bytes; /* since SINCE_MS */
+    int64_t since_ms;
+};
+
+void pace_start(struct pace *pace, size_t most);
+/* A stretch of BYTES was read by NOW_MS (of clock_ms). True if more may work on it from now on. */
+bool pace_note(struct pace *pace, uint64_t bytes, int64_t now_ms);
 
 /* ---- gunzip ---- */
 

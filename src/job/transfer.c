@@ -248,14 +248,16 @@ static enum status read_stretch(struct transfer *transfer, struct http_session *
 }
 
 enum status transfer_work(struct transfer *transfer, struct http_session *session,
-                          struct envelope_reader *reader, struct error *e)
+                          struct envelope_reader *reader, uint64_t *bytes, struct error *e)
 {
     struct envelope_span span;
-    while (envelope_span(transfer->envelope, STRETCH_SIZE, atomic_fetch_add(&transfer->next, 1),
-                         &span)) {
-        TRY(stop_check(e));
-        TRY(read_stretch(transfer, session, reader, &span, e));
-    }
+    *bytes = 0;
+    if (!envelope_span(transfer->envelope, STRETCH_SIZE, atomic_fetch_add(&transfer->next, 1),
+                       &span))
+        return OK;
+    TRY(stop_check(e));
+    TRY(read_stretch(transfer, session, reader, &span, e));
+    *bytes = span.stored_size;
     return OK;
 }
 

@@ -7,49 +7,12 @@
 #include "output/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define HASH_PIECE ((size_t)256 * 1024)
-
-/* fallocate(2) itself: glibc's posix_fallocate would write into each page where the file system
- * cannot. The kernel lets a signal interrupt it and gives back what it had, so it is tried again
- * unless we should stop. */
-static enum status space_allocate(int fd, uint64_t size, bool *unsupported, struct error *e)
-{
-    while (fallocate(fd, 0, 0, (off_t)size) != 0) {
-        if (errno == EINTR) {
-            TRY(stop_check(e));
-            continue;
-        }
-        *unsupported = errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS;
-        return fail_errno(e, status_of(errno), "no space");
-    }
-    return OK;
-}
-
-static enum status space_reserve(struct volume *v, int fd, uint64_t size, struct error *e)
-{
-    bool unsupported =
-        size > INT64_MAX; /* then at least compare: that refuses such a size as well */
-    if (size == 0)
-        return OK;
-    if (!unsupported) {
-        enum status s = space_allocate(fd, size, &unsupported, e);
-        if (s == OK || (!unsupported && s != E_SPACE))
-            return s;
-    }
-    uint64_t available = volume_available(v->root);
-    if (unsupported && available >= size && size <= INT64_MAX)
-        return OK; /* ramfs: no reservation, and no limit either */
-    (void)fail(e, E_SPACE, "no space: %llu bytes needed, %llu available", (unsigned long long)size,
-               (unsigned long long)available);
-    advise_space(e);
-    return E_SPACE;
-}
 
 enum status output_file_new(struct volume *volume, const char *name, uint64_t reserve,
                             struct output_file **out, struct error *e)
@@ -67,10 +30,7 @@ enum status output_file_new(struct volume *volume, const char *name, uint64_t re
         return fail(e, E_BUG, "out of memory");
     if (unnamed_open(volume->root, &f->fd, e) != OK)
         return wrap(e, "%.200s", name);
-    enum status s = space_reserve(volume, f->fd, reserve, e);
-    if (s == E_SPACE && earlier_make_room(volume))
-        s = space_reserve(volume, f->fd, reserve, e);
-    if (s != OK)
+    if (space_reserve(f, reserve, e) != OK)
         return wrap(e, "%.200s", name);
     *out = f;
     f = NULL;
@@ -83,6 +43,7 @@ void output_file_free(struct output_file **file)
     if (f == NULL)
         return;
     *file = NULL;
+    promise_use(f, UINT64_MAX);
     descriptor_close(&f->fd);
     free(f->name);
     free(f);
@@ -91,7 +52,10 @@ void output_file_free(struct output_file **file)
 enum status output_file_write(struct output_file *file, uint64_t at, struct span bytes,
                               struct error *e)
 {
-    enum status s = bytes_write(file->fd, at, bytes, e);
+    enum status s = space_extend(file, bytes.size, e);
+    promise_use(file, bytes.size);
+    if (s == OK)
+        s = bytes_write(file->fd, at, bytes, e);
     if (s == E_SPACE && earlier_make_room(file->volume))
         s = bytes_write(file->fd, at, bytes, e);
     if (s != OK)

@@ -7,6 +7,7 @@
 #ifndef DECANT_OUTPUT_INTERNAL_H
 #define DECANT_OUTPUT_INTERNAL_H
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "output/output.h"
@@ -130,6 +131,7 @@ struct volume {
     bool locked;     /* the stage is ours to remove */
     bool ours;       /* .decant is there only because of runs that did not publish */
     bool published;
+    _Atomic uint64_t promised; /* bytes that open files may still write */
     pthread_mutex_t lock;   /* over the journal and what earlier runs left */
     struct journal entries; /* what was sealed or kept: name, and its object in ready.json */
     struct earlier earlier;

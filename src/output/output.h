@@ -57,7 +57,8 @@ enum status output_name_check(const char *name, struct error *e);
 /* A file that has no name yet. */
 struct output_file;
 
-/* RESERVE bytes are allocated at once: E_SPACE before the download, not in its middle. */
+/* RESERVE bytes are set aside: E_SPACE before the download, not in its middle, unless others write
+ * to the volume as well. */
 enum status output_file_new(struct volume *volume, const char *name, uint64_t reserve,
                             struct output_file **out, struct error *e);
 void output_file_free(struct output_file **file); /* forgets the bytes unless sealed */

@@ -83,6 +83,8 @@ static enum status file_cut(const struct output_file *f, uint64_t size, struct e
     if (size > INT64_MAX || written < size)
         return fail(e, E_BUG, "only %llu of %llu bytes were written", (unsigned long long)written,
                     (unsigned long long)size);
+    if (written == size && f->volume->memory)
+        return OK; /* each byte once, and nothing allocated behind */
     while (ftruncate(f->fd, (off_t)size) != 0)
         if (errno != EINTR)
             return fail_errno(e, status_of(errno), "cannot cut it to %llu bytes",

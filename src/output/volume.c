@@ -196,6 +196,8 @@ const struct volume_facts *volume_facts(const struct volume *volume)
 enum status volume_has_room(struct volume *volume, uint64_t size, struct error *e)
 {
     uint64_t available = volume_available(volume->root);
+    uint64_t promised = atomic_load(&volume->promised);
+    available = available > promised ? available - promised : 0;
     if (available >= size)
         return OK;
     (void)fail(e, E_SPACE,
