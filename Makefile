@@ -23,8 +23,9 @@ test: ## unit tests only
 e2e: ## the tests against the sandbox only
 	@scripts/check.sh build e2e
 
-interop: ## the tests against the official SDK and Azurite only
-	@scripts/check.sh build interop
+interop: ## the tests against the official SDKs (Python, Java) and Azurite
+	@scripts/setup.sh java
+	@scripts/check.sh build interop java
 
 fault: ## everything that can go wrong, a sample; FAULT_FULL=1: every call of a run fails once, 500 signals (an hour)
 	@scripts/check.sh $(if $(FAULT_FULL),fault-full) fault

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault ("build" just builds
-# what schema, e2e, interop, docs and fault need; "fault-full" takes half an hour). Without arguments: all. The last line counts.
+# what schema, e2e, interop, docs and fault need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
 checked=build-check # gcc, ASan and UBSan, warnings are errors
@@ -84,6 +84,10 @@ interop() {
     DECANT=$PWD/$checked/decant tests/interop/run.sh
 }
 
+java() {
+    DECANT=$PWD/$checked/decant tests/interop/java/run.sh
+}
+
 fault() {
     DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/fault -t tests/fault
 }
@@ -99,7 +103,7 @@ fault_full() {
 all_steps="lint unit fuzz schema sandbox e2e interop docs fault"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" docs "* | *" fault "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
 esac
 for wanted in "$@"; do
     case $wanted in
@@ -110,7 +114,7 @@ for wanted in "$@"; do
         step "build for release" build_release
         ;;
     fault-full) step "every call fails once" fault_full ;;
-    unit | fuzz | schema | sandbox | e2e | interop | docs | fault) step "$wanted" "$wanted" ;;
+    unit | fuzz | schema | sandbox | e2e | interop | docs | fault | java) step "$wanted" "$wanted" ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
     esac
 done

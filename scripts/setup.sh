@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a task needs on Debian 12 or later, as root or with sudo; nothing where it is already there.
-# usage: scripts/setup.sh build|check|bench
+# usage: scripts/setup.sh build|check|bench|java
 set -eu
 
 build="gcc libc6-dev make cmake libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev
@@ -19,7 +19,11 @@ bench)
     wanted="$build $bench"
     command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm" # Azurite, azcopy
     ;;
-*) echo "usage: scripts/setup.sh build|check|bench" >&2; exit 2 ;;
+java)
+    wanted="$build $check openjdk-17-jdk-headless maven"
+    command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm" # Azurite
+    ;;
+*) echo "usage: scripts/setup.sh build|check|bench|java" >&2; exit 2 ;;
 esac
 
 missing=
