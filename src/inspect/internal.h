@@ -57,6 +57,8 @@ enum status check_dates(struct subject *s, const char *step, int64_t from_s, int
 
 /* ---- report.c: shared with receipts and directories ---- */
 
+/* What it says; of that, only the host data are judged. */
+enum status report_findings(struct subject *s, const struct snp_report *report, struct error *e);
 /* Signature, chain, root, chip and TCB, each a finding. */
 enum status verify_report(struct subject *s, struct span report, struct span certificates_pem,
                           struct error *e);

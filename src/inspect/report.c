@@ -54,7 +54,7 @@ static enum status note_header(struct subject *s, const struct snp_report *r, st
                         migration ? "ALLOWED" : "not allowed", smt ? "allowed" : "not allowed");
 }
 
-static enum status note_fields(struct subject *s, const struct snp_report *r, struct error *e)
+enum status report_findings(struct subject *s, const struct snp_report *r, struct error *e)
 {
     size_t chip = r->product == SNP_TURIN ? 8 : SNP_CHIP_ID_SIZE;
     TRY(note_header(s, r, e));
@@ -85,7 +85,7 @@ enum status explain_report(struct subject *s, const struct content *c, struct er
     AUTO(buf_free) struct buf pem = BUF(PEM_MAX_SIZE);
     struct snp_report report = {0};
     TRY(snp_report_parse(c->bytes, &report, e));
-    TRY(note_fields(s, &report, e));
+    TRY(report_findings(s, &report, e));
     if (s->options->certificates == NULL)
         return unverified(s, "signature", E_NO_EVIDENCE, e,
                           "that needs the chip's certificates (--certificates FILE: PEM of VCEK, "

@@ -247,6 +247,43 @@ static void test_as(void **state)
     }
 }
 
+/* CBOR that is cut, endless, too deep, or lies about its lengths. */
+static void test_broken_endorsements(void **state)
+{
+#define CASE(text) {(const uint8_t *)(text), sizeof(text) - 1}
+    static const struct span broken[] = {
+        CASE("\xd2\x84"), CASE("\xd2\x83\x40\xa0\x40"), CASE("\xd3\x84\x40\xa0\x40\x40"),
+        CASE("\x84\x40\xa0\x40\x40"),                     /* an empty header */
+        CASE("\x84\x41\xa0\xa0\x40\x40"),                 /* no certificates */
+        CASE("\x84\x41\xa0\xa0\x40\x40\x00"),             /* something behind */
+        CASE("\x84\x41\xa0\xa0\x40"),                     /* three parts */
+        CASE("\x84\x41\xa0\xa0\x60\x40"),                 /* text for bytes */
+        CASE("\x84\x5b\xff\xff\xff\xff\xff\xff\xff\xff"), /* more than there is */
+        CASE("\x84\x5f\x41\x00\xff\xa0\x40\x40"),         /* no definite length */
+        CASE("\x84\x41\xa0\xbb\xff\xff\xff\xff\xff\xff\xff\xff\x40\x40"),
+        CASE("\x84\x41\xa0\x81\x81\x81\x81\x81\x81\x81\x81\x81\x81\x81\x00\x40\x40"), /* deep */
+        CASE("\x84\x41\xbf\xa0\x40\x40"),
+        CASE("\x84\x44\xa1\x18\x21\x80\xa0\x40\x40"),      /* a list of no certificates */
+        CASE("\x84\x44\xa1\x18\x21\x01\xa0\x40\x40"),      /* a number for certificates */
+        CASE("\x84\x44\xa1\x18\x21\x99\xa0\x40\x40"),
+        CASE("\x84\x43\xa1\x01\x40\xa0\x40\x40"),          /* bytes for the algorithm */
+        CASE("\x84\x46\xa1\x63iss\x01\xa0\x40\x40"),
+        CASE("\x84\x43\xa1\x41\x00\xa0\x40\x40"),          /* bytes for a name */
+        CASE("\x84\x42\xa0\x00\xa0\x40\x40"),              /* something behind the header */
+        CASE("\x84\x44\xa1\x18\x21\x40\xa0\x42{}\x40"),    /* a certificate of no bytes */
+    };
+#undef CASE
+    (void)state;
+    for (size_t i = 0; i < COUNT(broken); i++) {
+        struct error e = {0};
+        AUTO(inspection_free) struct inspection seen = {0};
+        enum status status = look((struct inspect_options){.as = "endorsement"},
+                                  file_of("cose", broken[i]), &seen, &e);
+        if (status != E_NO_EVIDENCE)
+            fail_msg("case %zu: %d, %s", i, status, e.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_manifest),
         cmocka_unit_test(test_nothing_known),
         cmocka_unit_test(test_as),
+        cmocka_unit_test(test_broken_endorsements),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

@@ -211,6 +211,14 @@ static void test_what_it_is_held_against(void **state)
     struct inspect_options wish = all_wishes();
     wish.amd_root = NULL;
     assert_fails(look(wish, receipt, &seen, &e), E_NO_EVIDENCE, "none of AMD's", &e);
+    assert_step(&seen, "endorsement", FINDING_FAIL, "whose utility VM");
+    wish.verify = false;
+    assert_fails(look(wish, receipt, &seen, &e), E_NO_EVIDENCE, "none of AMD's", &e);
+    assert_step(&seen, "endorsement", FINDING_SKIP, "whose utility VM");
+    wish = all_wishes();
+    wish.host_data = NULL;
+    assert_ok(look(wish, receipt, &seen, &e), &e);
+    assert_step(&seen, "which container", FINDING_SKIP, "--cce-policy");
     wish = all_wishes();
     wish.manifests = &other;
     wish.n_manifests = 1;
