@@ -3,7 +3,7 @@
 BUILD ?= build
 CMAKE_FLAGS ?=
 
-.PHONY: all bench demo check test lint e2e interop fault fuzz sandbox clean help
+.PHONY: all image bench demo check test lint e2e interop fault fuzz sandbox clean help
 
 all: ## build build/decant (Release)
 	@scripts/setup.sh build
@@ -44,7 +44,12 @@ sandbox: ## start the sandbox alone, in build/sandbox
 	@scripts/setup.sh build
 	@/usr/bin/python3 sandbox --state $(BUILD)/sandbox
 
+image: ## build the container image (store: podman's; result: build/image)
+	@scripts/setup.sh deploy
+	@deploy/image/build.sh --out $(BUILD)/image
+
 clean: ## remove what was built
+	[ ! -d build-image ] || deploy/image/containers.sh build-image podman system reset --force
 	rm -rf build build-*
 
 help: ## this list

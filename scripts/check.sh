@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault ("build" just builds
-# what schema, e2e, interop, docs and fault need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all. The last line counts.
+# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault image deploy ("build" just builds
+# what schema, e2e, interop, docs, fault and deploy need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
 checked=build-check # gcc, ASan and UBSan, warnings are errors
@@ -92,6 +92,17 @@ fault() {
     DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/fault -t tests/fault
 }
 
+image() {
+    tests/deploy/image.sh image
+}
+
+# The manifests, against models of container groups, pods and jobs that others made.
+deploy() {
+    [ -x build-deploy/bin/python ] || $python -m venv build-deploy
+    build-deploy/bin/pip install -q --disable-pip-version-check -r tests/deploy/requirements.txt || return 1
+    DECANT=$PWD/$checked/decant build-deploy/bin/python -m unittest discover -s tests/deploy -p 'test_manifests.py'
+}
+
 # Every call of a run fails once: half an hour. A faster build, which still counts what leaks; goes on where it stopped.
 fault_full() {
     configure build-fault -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=leak &&
@@ -100,7 +111,7 @@ fault_full() {
             --jobs "$jobs" --results tests/fault/results.json
 }
 
-all_steps="lint unit fuzz schema sandbox e2e interop docs fault"
+all_steps="lint unit fuzz schema sandbox e2e interop docs fault image deploy"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
 *" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;

@@ -1,20 +1,22 @@
 #!/bin/sh
 # Installs what a task needs on Debian 12 or later, as root or with sudo; nothing where it is already there.
-# usage: scripts/setup.sh build|check|bench|java
+# usage: scripts/setup.sh build|check|deploy|bench|java
 set -eu
 
 build="gcc libc6-dev make cmake libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev
     python3 python3-cryptography ca-certificates"
 check="libcmocka-dev clang libclang-rt-dev curl openssl python3-venv"
+deploy="buildah podman runc catatonit mmdebstrap busybox-static mandoc zsh fish"
 bench="python3-venv curl time openssl nginx-light libnginx-mod-http-headers-more-filter libnginx-mod-http-echo
     rclone age wrk gnuplot-nox libsecret-1-0"
 
 case "${1:-build}" in
 build) wanted=$build ;;
 check)
-    wanted="$build $check"
+    wanted="$build $check $deploy"
     command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm" # Azurite
     ;;
+deploy) wanted="$build $deploy" ;;
 bench)
     wanted="$build $bench"
     command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm" # Azurite, azcopy
@@ -23,7 +25,7 @@ java)
     wanted="$build $check openjdk-17-jdk-headless maven"
     command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm" # Azurite
     ;;
-*) echo "usage: scripts/setup.sh build|check|bench|java" >&2; exit 2 ;;
+*) echo "usage: scripts/setup.sh build|check|deploy|bench|java" >&2; exit 2 ;;
 esac
 
 missing=
