@@ -1,8 +1,8 @@
 /*
  * Starting a program, and standing between it and the world. The parent blocks all signals that it
  * would pass on and takes them with sigwaitinfo, so that none is lost between two looks; the child
- * starts with none blocked. What a terminal sends goes to its whole foreground process group anyway:
- * such a signal has reached the child already.
+ * starts with none blocked. What a terminal sends goes to its whole foreground process group
+ * anyway: such a signal has reached the child already.
  */
 #include "child/child.h"
 
@@ -17,11 +17,12 @@
 extern char **environ;
 
 /* The job may hold SAS; the others are credentials of decant's own identity. */
-const char *const child_secret_variables[] = {"DECANT_JOB",           "AZURE_CLIENT_SECRET",
-                                              "AZURE_ACCESS_TOKEN",   "AZURE_STORAGE_KEY",
-                                              "AZURE_STORAGE_SAS_TOKEN", NULL};
+const char *const child_secret_variables[] = {
+    "DECANT_JOB",        "AZURE_CLIENT_SECRET",     "AZURE_ACCESS_TOKEN",
+    "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", NULL};
 
-static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM,
+                                SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
 
 static void watched_signals(sigset_t *out)
 {
@@ -71,25 +72,37 @@ static void list_free(char ***list)
 
 /* ---- Starting ---- */
 
-static enum status not_started(const struct child_options *options, int number, struct error *e)
+/* What decant ignores or handles itself. What its caller ignored (nohup) stays ignored. */
+static void changed_dispositions(sigset_t *out)
+{
+    (void)sigemptyset(out);
+    (void)sigaddset(out, SIGINT);
+    (void)sigaddset(out, SIGTERM);
+    (void)sigaddset(out, SIGPIPE);
+    (void)sigaddset(out, SIGCHLD);
+}
+
+static enum status not_started(const char *command, int number, struct error *e)
 {
     errno = number;
-    (void)fail_errno(e, E_NOT_STARTED, "the command %.200s could not be started", options->argv[0]);
-    advise(e, number == ENOENT ? "check its name and the PATH of this container"
-                               : "check that it is an executable file for this machine");
+    (void)fail_errno(e, E_NOT_STARTED, "the command %.200s could not be started", command);
+    advise(e,
+           number == ENOENT
+               ? "check its name, the PATH of this container, and the interpreter if it is a script"
+               : "check that it is an executable file for this machine");
     return e->status;
 }
 
 static int spawn(const struct child_options *options, char **environment, pid_t *pid)
 {
     posix_spawnattr_t attributes;
-    sigset_t all, none;
-    (void)sigfillset(&all);
+    sigset_t ours, none;
     (void)sigemptyset(&none);
+    changed_dispositions(&ours);
     int number = posix_spawnattr_init(&attributes);
     if (number != 0)
         return number;
-    (void)posix_spawnattr_setsigdefault(&attributes, &all);
+    (void)posix_spawnattr_setsigdefault(&attributes, &ours);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     number = posix_spawnp(pid, options->argv[0], NULL, &attributes, options->argv, environment);
@@ -104,8 +117,9 @@ enum status child_start(const struct child_options *options, struct child *out, 
     if (environment == NULL)
         return fail(e, E_SPACE, "out of memory");
     watched_signals(&watched);
+    (void)signal(SIGCHLD, SIG_DFL); /* who inherited "ignore" would never learn that it ended */
     if (pthread_sigmask(SIG_BLOCK, &watched, NULL) != 0)
-        return fail_errno(e, E_BUG, "signals cannot be blocked");
+        return fail(e, E_BUG, "signals cannot be blocked");
     if (stop_check(e) != OK) { /* what came before is not for the child */
         (void)pthread_sigmask(SIG_UNBLOCK, &watched, NULL);
         return e->status;
@@ -114,20 +128,14 @@ enum status child_start(const struct child_options *options, struct child *out, 
     if (number == 0)
         return OK;
     (void)pthread_sigmask(SIG_UNBLOCK, &watched, NULL);
-    return not_started(options, number, e);
+    return not_started(options->argv[0], number, e);
 }
 
-enum status child_become(const struct child_options *options, struct error *e)
+enum status child_become(char *const *argv, struct error *e)
 {
-    sigset_t none;
-    AUTO(list_free) char **environment = environment_of(options);
-    if (environment == NULL)
-        return fail(e, E_SPACE, "out of memory");
-    (void)sigemptyset(&none);
-    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL); /* the one disposition that would stay */
-    (void)execvpe(options->argv[0], options->argv, environment);
-    return not_started(options, errno, e);
+    (void)execvp(argv[0], argv);
+    return not_started(argv[0], errno, e);
 }
 
 /* ---- Standing by ---- */
@@ -135,7 +143,7 @@ enum status child_become(const struct child_options *options, struct error *e)
 /* Takes in all that have ended; true when the child is among them. */
 static bool reap(pid_t child, int *status)
 {
-    int one;
+    int one = 0;
     bool ended = false;
     for (pid_t pid = waitpid(-1, &one, WNOHANG); pid > 0; pid = waitpid(-1, &one, WNOHANG)) {
         if (pid == child) {
@@ -146,9 +154,10 @@ static bool reap(pid_t child, int *status)
     return ended;
 }
 
+/* Of a terminal that hangs up only its session's leader hears. */
 static bool came_from_terminal(const siginfo_t *info)
 {
-    return info->si_code == SI_KERNEL && info->si_signo != SIGCHLD;
+    return info->si_code == SI_KERNEL && info->si_signo != SIGHUP;
 }
 
 enum status child_wait(const struct child *child, int *exit_status, struct error *e)

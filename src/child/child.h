@@ -20,7 +20,7 @@ struct child {
     pid_t pid;
 };
 
-/* Starts it with default signal dispositions and nothing blocked. From here on, signals to us wait
+/* Starts it with the signal dispositions that we were started with and nothing blocked. From here on, signals to us wait
  * for child_wait. E_NOT_STARTED. */
 enum status child_start(const struct child_options *options, struct child *out, struct error *e);
 
@@ -29,7 +29,8 @@ enum status child_start(const struct child_options *options, struct child *out, 
  * count as before then. */
 enum status child_wait(const struct child *child, int *exit_status, struct error *e);
 
-/* Becomes that program: returns only if it could not. E_NOT_STARTED. */
-enum status child_become(const struct child_options *options, struct error *e);
+/* Becomes the program ARGV, with all of our environment: for who has no secrets there. Returns only
+ * if it could not. E_NOT_STARTED. */
+enum status child_become(char *const *argv, struct error *e);
 
 #endif

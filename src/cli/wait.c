@@ -48,10 +48,9 @@ enum status command_wait(const struct cli_options *options, struct error *e)
     int64_t deadline_ms = options->has_timeout && options->timeout_s > 0
                               ? clock_ms() + (int64_t)options->timeout_s * 1000
                               : DEADLINE_NEVER;
-    const struct child_options command = {.argv = options->command};
     if (options->command != NULL && options->command[0] == NULL)
         return fail(e, E_USAGE, "the command behind -- is missing");
     TRY(wait_until_ready(options->operands[0], deadline_ms, e));
     LOG(LOG_INFO, "ready", LOG_STRING("file", options->operands[0]));
-    return options->command != NULL ? child_become(&command, e) : OK;
+    return options->command != NULL ? child_become(options->command, e) : OK;
 }

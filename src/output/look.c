@@ -47,7 +47,10 @@ static enum status marker_read(int fd, struct error *e)
     AUTO(buf_free) struct buf text = BUF(MARKER_MAX);
     AUTO(json_free) struct cJSON *tree = NULL;
     char path[64];
+    struct stat st;
     uint64_t code = 0;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) /* a pipe would make us wait for its writer */
+        return fail(e, E_BUG, "it is no file");
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     TRY(file_read(path, MARKER_MAX, &text, E_BUG, e));
     TRY(json_parse(buf_span(&text), E_BUG, &tree, e));
