@@ -42,6 +42,7 @@ enum status services_storage(const struct services *services,
 
 /* What one attestation gives: a pair of our own, the hardware's word on it, the service's token. */
 struct attested {
+    const char *also; /* set before: further members of the runtime data, such as "\"a\":1"; or NULL */
     struct key_offer offer;
     struct evidence evidence;
     struct secret token; /* empty until attest_token */
@@ -49,7 +50,7 @@ struct attested {
 };
 
 void attested_free(struct attested *attested);
-/* The pair and evidence over it; no attestation service. OUT must be empty. E_NO_EVIDENCE. */
+/* The pair and evidence over it; no attestation service. OUT is empty but for ALSO. E_NO_EVIDENCE. */
 enum status attest_evidence(const struct services *services, struct attested *out, struct error *e);
 /* The same and the token of the job's attestation service. E_NO_EVIDENCE, E_NOT_ATTESTED,
  * E_NETWORK. */

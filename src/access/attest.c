@@ -3,10 +3,27 @@
 #include "access/access.h"
 #include "attestation/attestation.h"
 
+#include <string.h>
+
+/* The runtime data are one object: ALSO goes in front of its last brace. */
+static enum status add_members(struct buf *runtime_data, const char *also, struct error *e)
+{
+    AUTO(buf_free) struct buf whole = BUF(runtime_data->size + strlen(also) + 2);
+    struct span text = buf_span(runtime_data);
+    TRY(buf_add(&whole, span_of(text.data, text.size - 1), e));
+    TRY(buf_addf(&whole, e, ",%s}", also));
+    buf_free(runtime_data);
+    *runtime_data = whole;
+    whole = BUF(0);
+    return OK;
+}
+
 static enum status make_offer(void *context, struct error *e)
 {
     struct attested *attested = context;
-    return key_offer_new(&attested->offer, e);
+    TRY(key_offer_new(&attested->offer, e));
+    return attested->also != NULL ? add_members(&attested->offer.runtime_data, attested->also, e)
+                                  : OK;
 }
 
 static enum status collect(const struct services *services, struct task *offer,

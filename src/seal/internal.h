@@ -165,6 +165,11 @@ enum status stage_all(struct seal *seal, struct error *e);
 enum status stage_plain(struct seal *seal, struct output *output, const char *name,
                         struct span bytes, struct error *e);
 
+/* ---- receipt: which program, on which hardware, made this output ---- */
+
+/* Attests and stages it. The output's manifest must be staged. E_NO_EVIDENCE, E_NOT_ATTESTED. */
+enum status receipt_stage(struct seal *seal, struct output *output, struct error *e);
+
 /* ---- commit: what is staged becomes blobs, all of it, or is taken back ---- */
 
 enum status commit_all(struct seal *seal, struct error *e);

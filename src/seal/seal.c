@@ -98,6 +98,11 @@ static enum status tell_manifest(const struct output *output, struct buf *out, s
     TRY(output_url(output, output->manifest, out, e));
     TRY(buf_addf(out, e, "\",\"manifest_sha256\":\""));
     TRY(hex_encode(span_of(output->manifest_sha256, SHA256_SIZE), out, e));
+    TRY(buf_addf(out, e, "\""));
+    if (output->receipt == NULL)
+        return OK;
+    TRY(buf_addf(out, e, ",\"receipt\":\""));
+    TRY(output_url(output, output->receipt, out, e));
     return buf_addf(out, e, "\"");
 }
 
@@ -139,6 +144,9 @@ static enum status upload(struct seal *seal, struct error *e)
         TRY(stage_manifest(seal, &seal->outputs[i], e));
     LOG(LOG_INFO, "staged", LOG_NUMBER("files", seal->files),
         LOG_NUMBER("bytes", seal->plain_bytes));
+    for (size_t i = 0; i < seal->n_outputs; i++)
+        if (seal->outputs[i].receipt != NULL)
+            TRY(receipt_stage(seal, &seal->outputs[i], e));
     TRY(stop_check(e));
     return commit_all(seal, e);
 }

@@ -42,7 +42,7 @@ class Seal(Case):
     def seal_job(self, parts=None, **output):
         wanted = {"from": "results", "to": self.url("out/"), "key": self.key.versionless, **output}
         wanted = {name: value for name, value in wanted.items() if value is not None}
-        return self.job(keys=[], outputs=[wanted], attestation=None, **(parts or {}))
+        return self.job(**{"keys": [], "outputs": [wanted], "attestation": None, **(parts or {})})
 
     def start_seal(self, job, *arguments, environment=None):
         path = self.file("job.json", json.dumps(job))
@@ -513,3 +513,74 @@ class Interrupted(Seal):
         result = self.finish(process)
         self.check_failure(result, 143, "interrupted by SIGTERM")
         self.assertEqual(self.names(), [])
+
+
+class Receipt(Seal):
+    """What was made of what, said by the hardware; and decant inspect, which believes it for the right reasons only."""
+
+    def setUp(self):
+        super().setUp()
+        self.put("in/a", self.plain())
+        self.write_all({"a": self.plain(), "b": self.plain()})
+        job = self.seal_job({"attestation": {"provider": self.box["attestation"], "evidence": "device"}}, receipt=True)
+        job["keys"] = [{"kid": self.key.versionless}]
+        job["inputs"] = [{"from": self.url("in/"), "manifest": {"from": self.url("in.json"), "sha256": sha256(b"in")}},
+                         {"from": self.url("b") + "?" + self.query}]
+        self.job_text = job
+
+    def receipt(self, **changes):
+        told = self.sealed({**self.job_text, **changes}).summary["outputs"][0]
+        self.assertEqual(told["receipt"], self.url("out.receipt.json"))
+        return told, self.ask("out.receipt.json")[1].decode()
+
+    def test_what_it_says(self):
+        told, text = self.receipt()
+        receipt = json.loads(text)
+        body, evidence = json.loads(receipt["body"]), receipt["evidence"]
+        runtime = evidence["runtime_data"]
+        self.assertEqual(json.loads(runtime)["receipt_sha256"], sha256(receipt["body"].encode()))
+        self.assertEqual(b64decode(evidence["report"])[0x50:0x90].hex(), sha256(runtime.encode()) + "0" * 64)
+        claims = json.loads(b64decode(evidence["token"].split(".")[1] + "==", altchars=b"-_"))
+        self.assertEqual(claims["x-ms-runtime"], json.loads(runtime))
+        with open(os.path.join(self.folder, "job.json"), "rb") as file:
+            self.assertEqual(body["job_sha256"], sha256(file.read()))
+        self.assertEqual(body["inputs"], [{"from": self.url("in/"), "manifest_sha256": sha256(b"in")},
+                                          {"from": self.url("b")}])
+        self.assertEqual(body["output"], {"to": self.url("out/"), "manifest": told["manifest"],
+                                          "manifest_sha256": told["manifest_sha256"], "files": 2, "bytes": 200})
+        self.assertNotIn("sig=", text)
+        self.assertEqual(set(self.names()), {"in/a", "out/a", "out/b", "out.manifest.json", "out.receipt.json"})
+
+    def inspect(self, text, *more):
+        manifest = self.file("manifest.json", self.ask("out.manifest.json")[1])
+        return self.run_decant("inspect", self.file("receipt.json", text), "--verify", "--manifest-file", manifest,
+                               "--host-data", self.box["host_data"], "-c", os.path.join(self.folder, "job.json"),
+                               *more, environment={"DECANT_JOB": None})
+
+    def root(self, text):
+        """The sandbox's own root, which nobody else has reason to believe."""
+        last = json.loads(text)["evidence"]["certificates"].split("-----BEGIN")[-1]
+        return ("--amd-root", self.file("root.pem", "-----BEGIN" + last))
+
+    def test_that_it_can_be_verified(self):
+        _, text = self.receipt()
+        result = self.inspect(text, *self.root(text))
+        self.assertEqual(result.code, 0, result)
+        self.assertNotEqual(self.inspect(text).code, 0)
+
+    def test_that_it_is_about_this_output(self):
+        _, text = self.receipt()
+        receipt = json.loads(text)
+        receipt["body"] = receipt["body"].replace('"files":2', '"files":3')
+        self.assertNotEqual(self.inspect(json.dumps(receipt), *self.root(text)).code, 0)
+
+    def test_without_evidence(self):
+        result = self.finish(self.start_seal(self.job_text, environment={"LD_PRELOAD": None}))
+        self.check_failure(result, 10, r"outputs\[0\]: receipt")
+        self.assertEqual(self.names(), ["in/a"])
+
+    def test_attestation_refuses(self):
+        self.box.fault({"status": 400, "code": "InvalidParameter"}, service="attestation", times=-1)
+        result = self.seal(self.job_text)
+        self.check_failure(result, 11, r"outputs\[0\]: receipt")
+        self.assertEqual(self.names(), ["in/a"])
