@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault image deploy ("build" just builds
+# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault image pods deploy ("build" just builds
 # what schema, e2e, interop, docs, fault and deploy need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
@@ -96,6 +96,10 @@ image() {
     tests/deploy/image.sh image
 }
 
+pods() {
+    tests/deploy/image.sh pods
+}
+
 # The manifests, against models of container groups, pods and jobs that others made.
 deploy() {
     [ -x build-deploy/bin/python ] || $python -m venv build-deploy
@@ -111,7 +115,7 @@ fault_full() {
             --jobs "$jobs" --results tests/fault/results.json
 }
 
-all_steps="lint unit fuzz schema sandbox e2e interop docs fault image deploy"
+all_steps="lint unit fuzz schema sandbox e2e interop docs fault image pods deploy"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
 *" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
