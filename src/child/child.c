@@ -16,10 +16,10 @@
 
 extern char **environ;
 
-/* The job may hold SAS; the others are credentials of decant's own identity. */
+/* The job may hold SAS; the others are credentials that decant takes for itself. */
 const char *const child_secret_variables[] = {
-    "DECANT_JOB",        "AZURE_CLIENT_SECRET",     "AZURE_ACCESS_TOKEN",
-    "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", NULL};
+    "DECANT_JOB",          "AZURE_CLIENT_SECRET", "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_TOKEN", "AZURE_VAULT_TOKEN",   NULL};
 
 static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM,
                                 SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};

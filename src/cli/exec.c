@@ -1,10 +1,11 @@
 /*
  * decant exec: run the job, then the workload as our child, then seal what it made. The keys are
- * gone before the workload starts; its standard streams are its own, so that our summaries go to the
- * log and the report only.
+ * gone before the workload starts; its standard streams are its own, so that our summaries go to
+ * the log and the report only.
  */
 #include "child/child.h"
 #include "cli/internal.h"
+#include "seal/seal.h"
 
 const char help_exec_text[] =
     "decant exec: run the job, then a command as a child, then seal the job's outputs\n"
@@ -83,31 +84,70 @@ static enum status work(const struct job *job, const struct cli_options *options
     return OK;
 }
 
-static enum status report(const struct cli_options *options, int exit_status, const struct buf *run,
-                          struct error *e)
+/* ---- Sealing ---- */
+
+/* The outputs to be sealed after EXIT_STATUS, as a job of their own that borrows from JOB. */
+static enum status choose_outputs(const struct job *job, int exit_status, struct job *out,
+                                  struct error *e)
 {
-    AUTO(buf_free) struct buf json = BUF(16384);
+    *out = *job;
+    out->n_outputs = 0;
+    out->outputs = memory_array(job->n_outputs + 1, sizeof(*out->outputs));
+    if (out->outputs == NULL)
+        return fail(e, E_SPACE, "out of memory");
+    for (size_t i = 0; i < job->n_outputs; i++)
+        if (exit_status == 0 || job->outputs[i].always)
+            out->outputs[out->n_outputs++] = job->outputs[i];
+    return OK;
+}
+
+static void outputs_free(struct job *chosen)
+{
+    memory_free(chosen->outputs);
+}
+
+static enum status seal(const struct job *job, int exit_status, struct buf *json, struct error *e)
+{
+    const struct seal_options wish = {0};
+    AUTO(seal_summary_free) struct seal_summary summary = {0};
+    AUTO(outputs_free) struct job chosen = {0};
+    TRY(choose_outputs(job, exit_status, &chosen, e));
+    if (chosen.n_outputs < job->n_outputs)
+        LOG(LOG_WARN, "not_sealed", LOG_NUMBER("outputs", job->n_outputs - chosen.n_outputs),
+            LOG_NUMBER("exit_status", exit_status));
+    if (chosen.n_outputs == 0)
+        return buf_add(json, SPAN_LITERAL("null"), e);
+    if (seal_outputs(&chosen, &wish, &summary, e) != OK)
+        return wrap(e, "the command ended with %d, but its outputs are not sealed", exit_status);
+    LOG(LOG_INFO, "sealed", LOG_NUMBER("files", summary.files),
+        LOG_NUMBER("bytes", summary.plain_bytes), LOG_NUMBER("ms", summary.total_ms));
+    return seal_summary_json(&summary, json, e);
+}
+
+static enum status report(const struct cli_options *options, const struct buf *run,
+                          const struct buf *sealed, struct error *e)
+{
+    AUTO(buf_free) struct buf json = BUF(2 << 20);
     if (options->report == NULL)
         return OK;
-    TRY(buf_addf(&json, e, "{\"result\":\"done\",\"exit_status\":%d,\"run\":%s}", exit_status,
-                 buf_text(run)));
+    TRY(buf_addf(&json, e, "{\"result\":\"done\",\"exit_status\":%d,\"run\":%s,\"seal\":%s}",
+                 *options->exit_status, buf_text(run), buf_text(sealed)));
     return report_write(options->report, buf_span(&json), e);
 }
 
 enum status command_exec(const struct cli_options *options, struct error *e)
 {
     AUTO(job_free) struct job job = {0};
-    AUTO(buf_free) struct buf run = BUF(4096);
+    AUTO(buf_free) struct buf run = BUF(4096), sealed = BUF(1 << 20);
     if (options->command == NULL || options->command[0] == NULL)
         return fail(e, E_USAGE, "the command is missing: decant exec -c JOB -- CMD ARGS");
     TRY(load_job(options, &job, e));
-    if (job.n_outputs > 0)
-        return fail(e, E_USAGE, "outputs: exec does not seal yet");
     if (options->report != NULL)
         TRY(report_check(options->report, e));
     TRY(pour(&job, options, &run, e));
     TRY(work(&job, options, options->exit_status, e));
-    if (report(options, *options->exit_status, &run, e) != OK)
+    TRY(seal(&job, *options->exit_status, &sealed, e));
+    if (report(options, &run, &sealed, e) != OK)
         LOG(LOG_WARN, "summary_not_written", LOG_STRING("reason", e->text));
     return OK;
 }

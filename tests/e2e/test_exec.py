@@ -171,6 +171,75 @@ class Secrets(Exec):
         self.assertEqual(result.out.split(), ["0", "1", "2", "3"], result)  # 3: ls reads the folder
 
 
+class Sealing(Exec):
+    """What the workload leaves below the volume, sealed when it ends."""
+
+    def output(self, name, **members):
+        return {"from": name, "to": self.url(f"{name}/"), "key": self.key.versionless, **members}
+
+    def sealing_job(self, *outputs):
+        return self.exec_job(outputs=list(outputs))
+
+    MAKE = "mkdir {v}/out {v}/logs; tr a-z A-Z < {v}/a > {v}/out/x; echo log > {v}/logs/y; "
+
+    def make(self, then, *outputs, **details):
+        return self.sh(self.MAKE.format(v=self.volume) + then, job=self.sealing_job(*outputs), **details)
+
+    def test_success_seals_all(self):
+        path = os.path.join(self.folder, "report.json")
+        result = self.make("exit 0", self.output("out"), self.output("logs", when="always"), options=["--report", path])
+        self.assertEqual(result.code, 0, result)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["seal"]["files"], 2)
+        back = self.temporary("/dev/shm")
+        self.good(job=self.quick_job({"from": self.url("out/"), "to": "back"}, volume={"path": back}),
+                  files={"back/x": self.text.upper()}, volume=back)
+
+    def test_failure_seals_what_is_always_sealed(self):
+        result = self.make("exit 5", self.output("out"), self.output("logs", when="always"))
+        self.assertEqual(result.code, 5, result)
+        self.assertEqual([event["event"] for event in result.events()][-3:], ["not_sealed", "staged", "sealed"])
+        back = self.temporary("/dev/shm")
+        self.good(job=self.quick_job({"from": self.url("logs/"), "to": "back"}, volume={"path": back}),
+                  files={"back/y": b"log\n"}, volume=back)
+        self.assertEqual(self.box.log("storage", "PUT", "/out/"), [])
+
+    def test_failure_without_that_seals_nothing(self):
+        result = self.make("kill -9 $$", self.output("out"))
+        self.assertEqual(result.code, 137, result)
+        self.assertEqual(self.box.log("storage", "PUT"), [])
+
+    def test_ours_if_sealing_failed(self):
+        for then in ("exit 0", "exit 5"):
+            with self.subTest(then):
+                self.box.control("reset")
+                self.empty()
+                self.box.fault({"status": 403}, method="PUT", times=-1)
+                result = self.make(then, self.output("out", when="always"))
+                self.assertEqual(result.code, 21, result)
+                self.assertRegex(result.sentence, f"the command ended with {then[-1]}, but its outputs are not sealed")
+
+    def test_an_output_that_the_command_did_not_make(self):
+        result = self.sh("exit 0", job=self.sealing_job(self.output("nothing")))
+        self.assertEqual(result.code, 20, result)
+        self.assertIn("nothing", result.sentence)
+
+    def test_only_outputs(self):
+        job = self.sealing_job(self.output("out"))
+        del job["inputs"]
+        result = self.sh(f"mkdir {self.volume}/out; echo 1 > {self.volume}/out/x", job=job)
+        self.assertEqual(result.code, 0, result)
+        self.assertNotEqual(self.box.log("storage", "PUT", "/out/x"), [])
+
+    def test_sigterm_while_sealing(self):
+        self.box.fault({"delay_ms": 8000}, method="PUT", times=-1)
+        process = self.begin(*BARE, "sh", "-c", self.MAKE.format(v=self.volume) + ": > up", job=self.sealing_job(self.output("out")))
+        self.wait_for("up")
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        self.check_failure(self.finish(process), 143, "SIGTERM")
+
+
 class ProcessOne(Exec):
     """In a PID namespace of its own, as in a container."""
 
