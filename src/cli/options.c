@@ -187,12 +187,10 @@ static void fill_table(unsigned command, struct getopt_table *out)
 
 static const struct rule *rule_of(int id)
 {
-    if (id >= FIRST_VALUE)
-        return &rules[id - FIRST_VALUE];
-    for (size_t i = 0; i < COUNT(rules); i++)
-        if (rules[i].letter == id)
-            return &rules[i];
-    return NULL;
+    size_t i = id >= FIRST_VALUE ? (size_t)(id - FIRST_VALUE) : 0;
+    while (id < FIRST_VALUE && i + 1 < COUNT(rules) && rules[i].letter != id)
+        i++;
+    return &rules[i]; /* getopt gives nothing that is not in the table */
 }
 
 static enum status apply(const struct rule *rule, const char *value, struct cli_options *options,
