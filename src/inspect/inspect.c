@@ -137,12 +137,17 @@ static void read_json(struct content *c)
         (void)!json_parse(text, E_USAGE, &c->json, &ignored);
 }
 
+static void content_free(struct content *c)
+{
+    json_free(&c->json);
+}
+
 /* WANTED: what the user says that it is. */
 static enum status explain_content(struct subject *s, struct span bytes, const struct kind *wanted,
                                    const char **name, struct error *e)
 {
     AUTO(buf_free) struct buf inner = BUF(THING_MAX);
-    struct content c = {.bytes = bytes};
+    AUTO(content_free) struct content c = {.bytes = bytes};
     read_json(&c);
     const struct kind *kind = kind_of(&c);
     if (kind == NULL && c.json == NULL) {
@@ -155,7 +160,6 @@ static enum status explain_content(struct subject *s, struct span bytes, const s
         else
             json_free(&peeled.json);
     }
-    AUTO(json_free) struct cJSON *tree = c.json;
     kind = wanted != NULL ? wanted : kind;
     if (kind == NULL) {
         (void)fail(e, E_USAGE, "it is nothing that is known here");
