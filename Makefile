@@ -3,7 +3,7 @@
 BUILD ?= build
 CMAKE_FLAGS ?=
 
-.PHONY: all image bench demo check test lint e2e interop fault fuzz sandbox clean help
+.PHONY: all image release bench demo check test lint e2e interop fault fuzz sandbox clean help
 
 all: ## build build/decant (Release)
 	@scripts/setup.sh build
@@ -47,6 +47,10 @@ sandbox: ## start the sandbox alone, in build/sandbox
 image: ## build the container image (store: podman's; result: build/image)
 	@scripts/setup.sh deploy
 	@deploy/image/build.sh --out $(BUILD)/image
+
+release: ## tarball, Debian package, static executable, image, list of components, checksums in build/release
+	@scripts/setup.sh deploy
+	@scripts/release.sh $(BUILD)/release
 
 clean: ## remove what was built
 	[ ! -d build-image ] || deploy/image/containers.sh build-image podman system reset --force

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault image pods deploy ("build" just builds
-# what schema, e2e, interop, docs, fault and deploy need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all. The last line counts.
+# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault image pods deploy package ("build" just builds
+# what schema, e2e, interop, docs, fault, deploy and package need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
 checked=build-check # gcc, ASan and UBSan, warnings are errors
@@ -107,6 +107,12 @@ deploy() {
     DECANT=$PWD/$checked/decant build-deploy/bin/python -m unittest discover -s tests/deploy -p 'test_manifests.py'
 }
 
+# A release, made in full; the manual page and the completions.
+package() {
+    deploy/image/containers.sh build-image scripts/release.sh build-package &&
+        DECANT=$PWD/$checked/decant RELEASE=$PWD/build-package $python -m unittest discover -s tests/package
+}
+
 # Every call of a run fails once: half an hour. A faster build, which still counts what leaks; goes on where it stopped.
 fault_full() {
     configure build-fault -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=leak &&
@@ -115,7 +121,7 @@ fault_full() {
             --jobs "$jobs" --results tests/fault/results.json
 }
 
-all_steps="lint unit fuzz schema sandbox e2e interop docs fault image pods deploy"
+all_steps="lint unit fuzz schema sandbox e2e interop docs fault image pods deploy package"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
 *" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
