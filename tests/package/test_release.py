@@ -38,7 +38,7 @@ class Release(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self.version = re.search(r"VERSION ([\d.]+)", open_text("CMakeLists.txt"))[1]
+        self.version = re.search(r"project\(decant VERSION ([\d.]+)", open_text("CMakeLists.txt"))[1]
 
     def test_checksums(self):
         output("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=RELEASE)
