@@ -23,7 +23,8 @@ access       base http config evidence attestation identity key storage
 job          base http config access storage envelope output manifest
 seal         base http config access key storage envelope manifest
 child        base
-cli          base config access job seal child output evidence finding policy inspect
+guard        base
+cli          base config access job seal child guard output evidence finding policy inspect
 main.c       base cli
 '
 

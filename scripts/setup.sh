@@ -3,7 +3,7 @@
 # usage: scripts/setup.sh build|check|deploy|bench|java
 set -eu
 
-build="gcc libc6-dev make cmake libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev
+build="gcc libc6-dev make cmake libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev libseccomp-dev
     python3 python3-cryptography ca-certificates"
 check="libcmocka-dev clang libclang-rt-dev curl openssl python3-venv"
 deploy="dpkg-dev buildah podman runc catatonit mmdebstrap busybox-static python3-yaml mandoc zsh fish"

@@ -83,6 +83,10 @@ enum status options_parse(const struct command *command, int argc, char **argv,
 /* The job of -c, of the single-blob options, of the environment; --timeout goes over its limit. */
 enum status load_job(const struct cli_options *options, struct job *job, struct error *e);
 
+/* Takes from this process what JOB does not need (guard). After the job was read, before any thread
+ * or secret; not for commands that start others. E_USAGE, E_BUG. */
+enum status harden(const struct job *job, const struct cli_options *options, struct error *e);
+
 /* ---- Output ---- */
 
 /* Shows how a run goes on: a line on a terminal, a log line every ten seconds elsewhere. */

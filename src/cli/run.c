@@ -54,6 +54,7 @@ enum status command_run(const struct cli_options *options, struct error *e)
     TRY(load_job(options, &job, e));
     if (options->report != NULL)
         TRY(report_check(options->report, e));
+    TRY(harden(&job, options, e));
     TRY(run_shown(&job, options, &summary, e));
     TRY(run_summary_json(&summary, &json, e));
     tell_summary(options, buf_span(&json));

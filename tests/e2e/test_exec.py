@@ -198,7 +198,8 @@ class Sealing(Exec):
     def test_failure_seals_what_is_always_sealed(self):
         result = self.make("exit 5", self.output("out"), self.output("logs", when="always"))
         self.assertEqual(result.code, 5, result)
-        self.assertEqual([event["event"] for event in result.events()][-3:], ["not_sealed", "staged", "sealed"])
+        seen = [event["event"] for event in result.events()]
+        self.assertLess(seen.index("not_sealed"), seen.index("sealed"))
         back = self.temporary("/dev/shm")
         self.good(job=self.quick_job({"from": self.url("logs/"), "to": "back"}, volume={"path": back}),
                   files={"back/y": b"log\n"}, volume=back)
