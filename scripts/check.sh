@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e interop docs fault image pods deploy package ("build" just builds
+# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e hardening interop docs fault image pods deploy package ("build" just builds
 # what schema, e2e, interop, docs, fault, deploy and package need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all. The last line counts.
 set -u
 cd "$(dirname "$0")/.."
@@ -88,6 +88,10 @@ java() {
     DECANT=$PWD/$checked/decant tests/interop/java/run.sh
 }
 
+hardening() {
+    scripts/hardening.sh
+}
+
 fault() {
     DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/fault -t tests/fault
 }
@@ -121,10 +125,10 @@ fault_full() {
             --jobs "$jobs" --results tests/fault/results.json
 }
 
-all_steps="lint unit fuzz schema sandbox e2e interop docs fault image pods deploy package"
+all_steps="lint unit fuzz schema sandbox e2e hardening interop docs fault image pods deploy package"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" hardening "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
 esac
 for wanted in "$@"; do
     case $wanted in
@@ -135,7 +139,7 @@ for wanted in "$@"; do
         step "build for release" build_release
         ;;
     fault-full) step "every call fails once" fault_full ;;
-    unit | fuzz | schema | sandbox | e2e | interop | docs | fault | java) step "$wanted" "$wanted" ;;
+    unit | fuzz | schema | sandbox | e2e | hardening | interop | docs | fault | java) step "$wanted" "$wanted" ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
     esac
 done

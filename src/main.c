@@ -25,5 +25,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "decant: %s.\n", e.text);
         return (int)e.status;
     }
-    return cli_main(argc, argv);
+    int code = cli_main(argc, argv);
+    test_point("exit");
+    return code;
 }

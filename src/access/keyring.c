@@ -194,6 +194,7 @@ static enum status hold_key(struct keyring *keyring, const struct config_key *co
     if ((size_t)snprintf(held->asked, sizeof(held->asked), "%s", asked) >= sizeof(held->asked))
         return fail(e, E_BAD_KEY, "a key id longer than %zu bytes", sizeof(held->asked) - 1);
     TRY(fetch_key(keyring, config, asked, &held->kek, e));
+    test_point("key released");
     *out = &held->kek;
     keyring->held[keyring->n_held++] = held;
     held = NULL;

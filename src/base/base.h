@@ -156,6 +156,14 @@ void *memory_array(size_t n, size_t size);
  * or a blob: the libraries call their own lack of memory a bad signature or a broken document. */
 bool memory_ran_out(void);
 
+/* Only in a build of tests/hardening: stops the process at the points that DECANT_TEST_STOP names, so
+ * that its memory can be searched. */
+#ifdef DECANT_TEST_HOOKS
+void test_point(const char *name);
+#else
+#define test_point(name) ((void)0)
+#endif
+
 /* Call first in main: no core dumps, not traceable, wiping allocators under OpenSSL and cJSON. */
 enum status memory_init(struct error *e);
 

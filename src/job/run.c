@@ -86,6 +86,7 @@ static enum status run_all(struct run *run, struct error *e)
     TRY(fetch_all(run, e));
     TRY(plan_check_complete(run->plan, e));
     close_keyring(run);
+    test_point("keys no longer needed");
     if (!secrets_are_locked())
         LOG(LOG_WARN, "memory_not_locked",
             LOG_STRING("note", "keys could not be locked in memory; raise the memlock limit"));
