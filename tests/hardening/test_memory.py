@@ -111,6 +111,27 @@ class Memory(Case):
         self.assertEqual(memory.found(taken["keys no longer needed"], keys), set())
         self.assertEqual(memory.found(taken["exit"], {**keys, **self.access}), set())
 
+    def while_the_command_runs(self, **variables):
+        """The memory of `exec` once its command is up."""
+        up, go = (os.path.join(self.folder, name) for name in ("up", "go"))
+        command = ["env", "-u", "LD_PRELOAD", "sh", "-c", f": > {up}; while ! test -e {go}; do sleep 0.05; done"]
+        job = self.file("exec.json", json.dumps(self.wanted))
+        process = self.start(["exec", "-c", job, "--", *command], environment={"LD_PRELOAD": preload("sev_device"), **variables})
+        until = time.monotonic() + 60
+        while not os.path.exists(up) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        taken = memory.read(process.pid) if os.path.exists(up) else b""
+        self.file("go", "")
+        result = self.finish(process)
+        self.assertEqual(result.code, 0, result)
+        os.unlink(up), os.unlink(go)
+        return memory.found(taken, {**self.known, **self.access})
+
+    def test_nothing_is_left_beside_the_command_of_exec(self):
+        self.assertEqual(self.while_the_command_runs(), set())
+        self.empty()
+        self.assertTrue(self.while_the_command_runs(DECANT_TEST_KEEP_SECRETS="1"))
+
     def test_the_search_finds_what_is_not_wiped(self):
         """The same search, in a run that wipes nothing."""
         taken = self.snapshots(DECANT_TEST_KEEP_SECRETS="1")
