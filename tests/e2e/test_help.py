@@ -25,7 +25,8 @@ def commands():
 
 
 def options_in_help(text):
-    return set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", text))
+    ours = re.sub(r" -- .*", "", text)      # behind it stand another program's
+    return set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", ours))
 
 
 def options_in_source():

@@ -117,12 +117,13 @@ class Changed(Case):
     def test_replaced_midway(self):
         """The real thing: the blob is replaced while its first range is on its way."""
         self.put("s/a", self.plain(40 << 20))
-        self.box.fault({"slow_bps": 8 << 20}, method="GET", path="/s/a", times=2)
+        replacement = self.encrypt(self.plain(40 << 20))    # made before: the run does not wait for it
+        self.box.fault({"slow_bps": 2 << 20}, method="GET", path="/s/a", times=2)
         before = tree(self.volume)
         process = self.start([], self.quick_job(self.url("s/"), limits={"parallel": 2}))
         while not self.reads():
             self.assertIsNone(process.poll())
-        self.put("s/a", self.plain(40 << 20))
+        self.store("s/a", *replacement)
         self.check_failure(self.finish(process), 31, "s/a", "changed while it was read")
         self.assertEqual(tree(self.volume), before)
 
