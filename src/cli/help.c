@@ -15,6 +15,8 @@ const char help_text[] =
     "  seal       encrypt a job's outputs, or a directory of one's own, and upload them\n"
     "  exec       run, then a command as a child; exits with its status\n"
     "  wait       until a job has published; then become a command\n"
+    "  key        release one key, and print it\n"
+    "  attest     print evidence, or the attestation service's token or claims\n"
     "  policy     print a key's release policy, or hold a token against it claim by claim\n"
     "  inspect    explain a report, token, blob, manifest, receipt, …, offline\n"
     "\n"
