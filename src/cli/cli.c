@@ -75,6 +75,11 @@ static const struct command commands[] = {
      .operand = "THING",
      .operands_min = 1,
      .operands_max = 1},
+    {.name = "doctor",
+     .help = help_doctor_text,
+     .run = command_doctor,
+     .id = IN_DOCTOR,
+     .quiet = true},
 };
 
 static const struct command *find_command(const char *name)

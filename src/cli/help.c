@@ -19,6 +19,7 @@ const char help_text[] =
     "  attest     print evidence, or the attestation service's token or claims\n"
     "  policy     print a key's release policy, or hold a token against it claim by claim\n"
     "  inspect    explain a report, token, blob, manifest, receipt, …, offline\n"
+    "  doctor     check every precondition of a job, one line each, and change nothing\n"
     "\n"
     "  decant COMMAND --help    options of a command\n"
     "  decant --version\n"

@@ -71,11 +71,13 @@ enum status command_wait(const struct cli_options *options, struct error *e);
 enum status command_seal(const struct cli_options *options, struct error *e);
 enum status command_key(const struct cli_options *options, struct error *e);
 enum status command_attest(const struct cli_options *options, struct error *e);
+enum status command_doctor(const struct cli_options *options, struct error *e);
 enum status command_policy(const struct cli_options *options, struct error *e);
 enum status command_inspect(const struct cli_options *options, struct error *e);
 
 extern const char help_text[], help_run_text[], help_exec_text[], help_wait_text[],
-    help_policy_text[], help_inspect_text[], help_seal_text[], help_key_text[], help_attest_text[];
+    help_policy_text[], help_inspect_text[], help_seal_text[], help_key_text[], help_attest_text[],
+    help_doctor_text[];
 
 /* A run of JOB with its progress shown. */
 enum status run_shown(const struct job *job, const struct cli_options *options,
