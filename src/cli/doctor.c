@@ -61,6 +61,7 @@ static enum status examine(const struct cli_options *options, struct findings *f
     const struct doctor_options wish = {.release = options->release, .tell = terminal ? tell : NULL};
     if (load_job(options, &job, &why) != OK) {
         TRY(finding_fail(f, "job", &why, e));
+        finding_advise(f, "correct it; the schema (job.schema.json) says what a job may have");
         return finding_skip(f, "all else", e, "there is no job");
     }
     TRY(tell_job(&job, f, e));
@@ -78,8 +79,9 @@ static enum status print(const struct cli_options *options, const struct finding
     struct error verdict = {0};
     if (!options->json)
         return print_findings(f, false, e);
+    enum status status = findings_verdict(f, &verdict);
     TRY(buf_addf(&out, e, "{\"result\":\"%s\",\"exit_code\":%d,\"findings\":",
-                 findings_verdict(f, &verdict) == OK ? "ok" : "failed", (int)verdict.status));
+                 status == OK ? "ok" : "failed", (int)status));
     TRY(findings_json(f, &out, e));
     TRY(buf_addf(&out, e, "}"));
     return print_line(buf_span(&out), e);

@@ -67,6 +67,35 @@ static enum status run_checks(struct doctor *d, struct error *e)
     return stop_check(e);
 }
 
+/* What helps against most failures of a class; docs/operations.md has more. */
+static const struct {
+    enum status class;
+    const char *advice;
+} remedies[] = {
+    {E_USAGE, "correct the job"},
+    {E_NO_EVIDENCE, "start the container group again, which may bring it to another host; look at the "
+                    "evidence with decant attest --raw"},
+    {E_NOT_ATTESTED, "ask the attestation service's owner, with the request id"},
+    {E_NO_TOKEN, "assign the identity, or choose another type in \"identity\""},
+    {E_NOT_RELEASED, "look at the key, its release policy and who may release it"},
+    {E_BAD_KEY, "check that what answers is the vault itself, and the job's \"keys\""},
+    {E_NOT_FOUND, "check the name; letters' case counts"},
+    {E_DENIED, "check the SAS, or the identity's roles"},
+    {E_NETWORK, "try again; if it stays, look at the service's health and the network between"},
+    {E_NOT_AUTHENTIC, "ask the data's owner to upload it again"},
+    {E_MISMATCH, "compare with what the data's owner has: it was replaced, or the job is out of date"},
+};
+
+static void add_remedies(struct findings *f, size_t from)
+{
+    for (size_t i = from; i < f->n; i++)
+        for (size_t j = 0; j < COUNT(remedies); j++)
+            if (f->list[i].result == FINDING_FAIL && f->list[i].remedy[0] == '\0' &&
+                f->list[i].status == remedies[j].class)
+                (void)snprintf(f->list[i].remedy, sizeof f->list[i].remedy, "%s",
+                               remedies[j].advice);
+}
+
 enum status doctor(const struct job *job, const struct doctor_options *options,
                    struct findings *out, struct error *e)
 {
@@ -75,7 +104,9 @@ enum status doctor(const struct job *job, const struct doctor_options *options,
                        .findings = out,
                        .services = {.tries = 2}, /* a service that stumbles once is well */
                        .claims = BUF(256 << 10)};
+    size_t before = out->n;
     enum status status = run_checks(&d, e);
+    add_remedies(out, before);
     buf_free(&d.claims);
     attested_free(&d.attested);
     services_close(&d.services);

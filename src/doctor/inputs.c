@@ -201,19 +201,24 @@ static enum status open_input(struct doctor *d, struct seen *s, struct error *wh
     return look(d, s, why);
 }
 
-static enum status check_input(struct doctor *d, struct seen *s, struct error *e)
+/* Its blobs, or why there is none to look at. */
+static enum status check_listing(struct doctor *d, struct seen *s, struct error *e)
 {
     struct error why = {0};
     if (storage_locate(s->config->from, &s->location, &why) != OK)
         return finding_fail(d->findings, s->step, &why, e);
-    d->data_is_more = true; /* until it is known */
     if (is_lost(d, s, e))
         return OK;
     if (open_input(d, s, &why) != OK)
         return finding_fail(d->findings, s->step, &why, e);
+    return s->first.name != NULL ? tell_listing(d, s, e) : nothing_found(d, s, e);
+}
+
+static enum status check_input(struct doctor *d, struct seen *s, struct error *e)
+{
+    TRY(check_listing(d, s, e));
     if (s->first.name == NULL)
-        return nothing_found(d, s, e);
-    TRY(tell_listing(d, s, e));
+        return finding_skip(d->findings, s->step_first, e, "there is none to look at");
     TRY(check_first(d, s, e));
     return check_manifest(d, s, e);
 }

@@ -148,6 +148,8 @@ static enum status check_policy(struct doctor *d, const char *name, const struct
     struct error why = {0};
     char step[STEP_SIZE];
     (void)snprintf(step, sizeof step, "policy of %.100s", name);
+    if (facts->release_policy.size == 0)
+        return finding_skip(d->findings, step, e, "not evaluated: it was not read");
     if (!d->has_claims)
         return finding_skip(d->findings, step, e,
                             "not evaluated: there is no token of the attestation service");
@@ -173,13 +175,13 @@ static enum status check_vaulted(struct doctor *d, const char *step, const char 
                          "this identity may not read it (%s), which a run need not", why.service_code));
         finding_advise(d->findings, "to have it looked at, give the identity the role Key Vault "
                                     "Crypto User for a while, or try the release with --release");
-        return OK;
+        return check_policy(d, name, &facts, e);
     }
     if (status == OK)
         status = check_facts(&facts, &why);
     TRY(finding_check(d->findings, step, status, &why, e, "%s: %s, enabled, exportable", facts.kid,
                       facts.kty));
-    return facts.release_policy.size > 0 ? check_policy(d, name, &facts, e) : OK;
+    return check_policy(d, name, &facts, e);
 }
 
 static enum status check_file(struct doctor *d, const char *step, const struct config_key *key,

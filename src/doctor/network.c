@@ -118,7 +118,7 @@ static enum status check_host(struct doctor *d, const struct url *url, struct er
         note_date(d, &reply, host->authority);
     return finding_check(d->findings, step, status, &why, e,
                          "answers %s in %lld ms; the connection goes to %s",
-                         url->https ? "over TLS" : "without TLS, being local",
+                         url->https ? "over TLS" : "(local, so without TLS)",
                          (long long)(clock_ms() - start), reply.peer);
 }
 
