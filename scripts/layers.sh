@@ -22,9 +22,10 @@ inspect      base finding policy evidence key envelope manifest
 access       base http config evidence attestation identity key storage
 job          base http config access storage envelope output manifest
 seal         base http config access key storage envelope manifest
+doctor       base http config access evidence identity key storage envelope output manifest finding policy inspect
 child        base
 guard        base
-cli          base config access job seal child guard output evidence finding policy inspect
+cli          base config access job seal child guard output evidence finding policy inspect doctor
 main.c       base cli
 '
 

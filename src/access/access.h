@@ -17,6 +17,7 @@
 
 /* JOB is borrowed. Does not move once it is open: TOKENS and the identity point into it. */
 struct services {
+    int tries; /* set before: of each request; 0: as many as are usual */
     const struct job *job;
     struct http *http;
     struct identity *identity;
@@ -24,7 +25,7 @@ struct services {
     char cloud_host[256];       /* what tells the cloud: a vault's or an account's host, or "" */
 };
 
-/* Asks nobody yet. OUT is zeroed; services_close whatever this returns. */
+/* Asks nobody yet. OUT is zeroed but for TRIES; services_close whatever this returns. */
 enum status services_open(const struct job *job, struct services *out, struct error *e);
 void services_close(struct services *services);
 
@@ -46,14 +47,18 @@ struct attested {
     struct key_offer offer;
     struct evidence evidence;
     struct secret token; /* empty until attest_token */
-    int64_t ms;
+    int64_t ms;          /* what all of it took, if it was one step */
 };
 
 void attested_free(struct attested *attested);
 /* The pair and evidence over it; no attestation service. OUT is empty but for ALSO. E_NO_EVIDENCE. */
 enum status attest_evidence(const struct services *services, struct attested *out, struct error *e);
-/* The same and the token of the job's attestation service. E_NO_EVIDENCE, E_NOT_ATTESTED,
- * E_NETWORK. */
+/* The token for this evidence, of the job's attestation service. E_NOT_ATTESTED, E_NETWORK. */
+enum status attest_token(const struct services *services, struct attested *attested,
+                         struct error *e);
+/* The token's claims: the JSON as it is signed. Appends to OUT. E_NOT_ATTESTED. */
+enum status attested_claims(const struct attested *attested, struct buf *out, struct error *e);
+/* Both in one step. E_NO_EVIDENCE, E_NOT_ATTESTED, E_NETWORK. */
 enum status attest(const struct services *services, struct attested *out, struct error *e);
 
 /* ---- Keyring: the job's keys, each released at most once, when it is first asked for ---- */
@@ -73,8 +78,9 @@ enum status keyring_check(const struct job *job, struct error *e);
 enum status keyring_open(const struct services *services, uint32_t shards, struct keyring **out,
                          struct error *e);
 void keyring_close(struct keyring **keyring);
-/* May a blob name this key? E_BAD_KEY if not. */
-enum status keyring_allows(const struct keyring *keyring, const char *kid, struct error *e);
+/* May a blob name this key? E_BAD_KEY if not. WHICH of the job's keys it means; may be NULL. */
+enum status keyring_allows(const struct job *job, const char *kid, const struct config_key **which,
+                           struct error *e);
 /* The key that a blob names; E_BAD_KEY if the job does not allow it. Thread-safe; *OUT lives as
  * long as the keyring. */
 enum status keyring_find(struct keyring *keyring, const char *kid, const struct kek **out,

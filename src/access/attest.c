@@ -53,8 +53,7 @@ enum status attest_evidence(const struct services *services, struct attested *ou
     return collect(services, &offer, out, e);
 }
 
-static enum status ask_for_token(const struct services *services, struct attested *out,
-                                 struct error *e)
+enum status attest_token(const struct services *services, struct attested *out, struct error *e)
 {
     const struct attestation_request request = {
         .provider = services->job->attestation.provider,
@@ -68,11 +67,25 @@ static enum status ask_for_token(const struct services *services, struct atteste
     return attestation_token(session, &request, &out->token, e);
 }
 
+/* attestation_token looked at the token's form: it has three parts. */
+enum status attested_claims(const struct attested *attested, struct buf *out, struct error *e)
+{
+    struct span token = secret_view(&attested->token);
+    const uint8_t *first = token.size > 0 ? memchr(token.data, '.', token.size) : NULL;
+    const uint8_t *end = token.data + token.size;
+    const uint8_t *last =
+        first != NULL ? memchr(first + 1, '.', (size_t)(end - first - 1)) : NULL;
+    if (last == NULL)
+        return fail(e, E_BUG, "there is no token");
+    return base64_decode(span_of(first + 1, (size_t)(last - first - 1)), BASE64URL, out,
+                         E_NOT_ATTESTED, e);
+}
+
 enum status attest(const struct services *services, struct attested *out, struct error *e)
 {
     int64_t start = clock_ms();
     TRY(attest_evidence(services, out, e));
-    TRY(ask_for_token(services, out, e));
+    TRY(attest_token(services, out, e));
     out->ms = clock_ms() - start;
     LOG(LOG_INFO, "attested", LOG_STRING("provider", services->job->attestation.provider),
         LOG_NUMBER("ms", out->ms));

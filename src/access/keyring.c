@@ -240,9 +240,13 @@ static const struct config_key *match_key(const struct job *job, const char *kid
     return NULL;
 }
 
-enum status keyring_allows(const struct keyring *keyring, const char *kid, struct error *e)
+enum status keyring_allows(const struct job *job, const char *kid, const struct config_key **which,
+                           struct error *e)
 {
-    if (match_key(keyring->services->job, kid) != NULL)
+    const struct config_key *found = match_key(job, kid);
+    if (which != NULL)
+        *which = found;
+    if (found != NULL)
         return OK;
     (void)fail(e, E_BAD_KEY, "it wants the key \"%s\", which the job does not allow", kid);
     advise(e, "If that key is right, add it to \"keys\", or its id to that key's \"aliases\"");
@@ -252,8 +256,8 @@ enum status keyring_allows(const struct keyring *keyring, const char *kid, struc
 enum status keyring_find(struct keyring *keyring, const char *kid, const struct kek **out,
                          struct error *e)
 {
-    TRY(keyring_allows(keyring, kid, e));
-    const struct config_key *key = match_key(keyring->services->job, kid);
+    const struct config_key *key = NULL;
+    TRY(keyring_allows(keyring->services->job, kid, &key, e));
     (void)pthread_mutex_lock(&keyring->mutex);
     enum status status = hold_key(keyring, key, asked_for(key, kid), out, e);
     (void)pthread_mutex_unlock(&keyring->mutex);

@@ -63,6 +63,7 @@ static enum status open_http(struct services *services, struct error *e)
         .proxy = job->network.proxy,
         .env_proxy = job->network.proxy == NULL,
         .deadline_ms = limit_ms > 0 ? clock_ms() + limit_ms : DEADLINE_NEVER,
+        .tries = services->tries,
     };
     return http_new(&options, &services->http, e);
 }

@@ -252,6 +252,9 @@ const char *json_text(const struct cJSON *object, const char *name);
 bool json_number(const struct cJSON *object, const char *name, uint64_t *out); /* 0 … 2^53, whole */
 /* Appends TEXT as a JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
 enum status json_quote(struct span text, struct buf *out, struct error *e);
+/* Appends TEXT, which json_parse takes, laid out for people: members on lines of their own. What a
+ * terminal could take for commands is escaped. Numbers keep their letters. */
+enum status json_indent(struct span text, struct buf *out, struct error *e);
 
 /* ---- URLs ------------------------------------------------------------------------------------ */
 

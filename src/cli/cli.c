@@ -28,6 +28,16 @@ enum status load_job(const struct cli_options *options, struct job *job, struct 
     return OK;
 }
 
+enum status load_service_job(const struct cli_options *options, const char *kid, struct job *job,
+                             struct error *e)
+{
+    const struct job_flags flags = {.attestation = options->flags.attestation, .key = kid};
+    TRY(job_from_service_flags(&flags, job, e));
+    if (options->has_timeout)
+        job->limits.timeout_s = options->timeout_s;
+    return OK;
+}
+
 static const struct command commands[] = {
     {.name = "run", .help = help_run_text, .run = command_run, .id = IN_RUN},
     {.name = "seal", .help = help_seal_text, .run = command_seal, .id = IN_SEAL},
@@ -44,6 +54,19 @@ static const struct command commands[] = {
      .operands_min = 1,
      .operands_max = 1,
      .takes_command = true},
+    {.name = "key",
+     .help = help_key_text,
+     .run = command_key,
+     .id = IN_KEY,
+     .operand = "KID",
+     .operands_min = 1,
+     .operands_max = 1,
+     .quiet = true},
+    {.name = "attest",
+     .help = help_attest_text,
+     .run = command_attest,
+     .id = IN_ATTEST,
+     .quiet = true},
     {.name = "policy", .help = help_policy_text, .run = command_policy, .id = IN_POLICY},
     {.name = "inspect",
      .help = help_inspect_text,
@@ -52,6 +75,11 @@ static const struct command commands[] = {
      .operand = "THING",
      .operands_min = 1,
      .operands_max = 1},
+    {.name = "doctor",
+     .help = help_doctor_text,
+     .run = command_doctor,
+     .id = IN_DOCTOR,
+     .quiet = true},
 };
 
 static const struct command *find_command(const char *name)

@@ -27,8 +27,12 @@ static bool needs_descriptors(const struct job *job, const struct cli_options *o
 
 enum status harden(const struct job *job, const struct cli_options *options, struct error *e)
 {
+    char folder[PATH_MAX] = ""; /* where a file is made and then named */
+    if (options->out != NULL)
+        TRY(out_folder(options->out, folder, e));
     const char *const writable[] = {
         job->volume.path,
+        options->out != NULL ? folder : NULL,
         options->report,
         "/dev/termination-log",
         "/dev/sev-guest",

@@ -8,6 +8,8 @@
 #include "job/job.h"
 #include "seal/seal.h"
 
+#include <limits.h>
+
 struct cli_options {
     const char *job; /* -c */
     const char *report;
@@ -26,6 +28,9 @@ struct cli_options {
     const char *manifest_files[16];
     size_t n_manifest_files;
     bool verify;
+    bool raw, as_token, claims; /* attest */
+    const char *out;            /* attest, key */
+    bool release;               /* doctor */
     const char *key_file; /* seal, inspect */
     bool overwrite, manifest, gzip;
     uint32_t svn_min, svn_max;
@@ -42,6 +47,9 @@ enum {
     IN_EXEC = 1 << 1,
     IN_WAIT = 1 << 2,
     IN_SEAL = 1 << 3,
+    IN_KEY = 1 << 4,
+    IN_ATTEST = 1 << 5,
+    IN_DOCTOR = 1 << 6,
     IN_POLICY = 1 << 10,
     IN_INSPECT = 1 << 11,
     IN_ALL = ~0u,
@@ -54,17 +62,22 @@ struct command {
     const char *operand; /* what it is called in messages; NULL: none is taken */
     size_t operands_min, operands_max;
     bool takes_command; /* "-- CMD ARGS…" */
+    bool quiet;         /* logs from warnings on, unless told otherwise */
 };
 
 enum status command_run(const struct cli_options *options, struct error *e);
 enum status command_exec(const struct cli_options *options, struct error *e);
 enum status command_wait(const struct cli_options *options, struct error *e);
 enum status command_seal(const struct cli_options *options, struct error *e);
+enum status command_key(const struct cli_options *options, struct error *e);
+enum status command_attest(const struct cli_options *options, struct error *e);
+enum status command_doctor(const struct cli_options *options, struct error *e);
 enum status command_policy(const struct cli_options *options, struct error *e);
 enum status command_inspect(const struct cli_options *options, struct error *e);
 
 extern const char help_text[], help_run_text[], help_exec_text[], help_wait_text[],
-    help_policy_text[], help_inspect_text[], help_seal_text[];
+    help_policy_text[], help_inspect_text[], help_seal_text[], help_key_text[], help_attest_text[],
+    help_doctor_text[];
 
 /* A run of JOB with its progress shown. */
 enum status run_shown(const struct job *job, const struct cli_options *options,
@@ -83,6 +96,10 @@ enum status options_parse(const struct command *command, int argc, char **argv,
 /* The job of -c, of the single-blob options, of the environment; --timeout goes over its limit. */
 enum status load_job(const struct cli_options *options, struct job *job, struct error *e);
 
+/* The job that --attestation makes, and KID if not NULL; --timeout counts. */
+enum status load_service_job(const struct cli_options *options, const char *kid, struct job *job,
+                             struct error *e);
+
 /* Takes from this process what JOB does not need (guard). After the job was read, before any thread
  * or secret; not for commands that start others. E_USAGE, E_BUG. */
 enum status harden(const struct job *job, const struct cli_options *options, struct error *e);
@@ -97,6 +114,21 @@ void progress_stop(struct progress_display **display);
 
 /* TEXT and a line end on standard output. */
 enum status print_line(struct span text, struct error *e);
+
+/* Where a result goes that is not for everybody. Start from `{.fd = -1}`. */
+struct out {
+    int fd;
+    const char *path; /* NULL: standard output */
+    char temporary[PATH_MAX];
+};
+/* Before the work: PATH can be made there. NULL: standard output. E_USAGE. Borrows PATH. */
+enum status out_open(const char *path, struct out *out, struct error *e);
+/* TEXT and a line end, and then the file's name: once. */
+enum status out_write(struct out *out, struct span text, struct error *e);
+/* Leaves nothing of a file that was not written. */
+void out_close(struct out *out);
+/* The directory that PATH is made in. E_USAGE. */
+enum status out_folder(const char *path, char out[static PATH_MAX], struct error *e);
 
 /* The findings on standard output, as lines or as JSON. */
 enum status print_findings(const struct findings *findings, bool json, struct error *e);

@@ -122,16 +122,16 @@ static const struct rule {
     enum status (*take)(const char *value, struct cli_options *options, struct error *e);
 } rules[] = {
 #define AT(member) offsetof(struct cli_options, member)
-    {"job", 'c', IN_RUN | IN_EXEC | IN_SEAL | IN_INSPECT, TEXT, AT(job), NULL},
+    {"job", 'c', IN_RUN | IN_EXEC | IN_SEAL | IN_INSPECT | IN_KEY | IN_ATTEST | IN_DOCTOR, TEXT, AT(job), NULL},
     {"from", 0, IN_RUN | IN_SEAL, TEXT, AT(flags.from), NULL},
     {"to", 0, IN_RUN | IN_SEAL, TEXT, AT(flags.to), NULL},
-    {"attestation", 0, IN_RUN | IN_POLICY, TAKE, 0, take_attestation},
+    {"attestation", 0, IN_RUN | IN_POLICY | IN_KEY | IN_ATTEST, TAKE, 0, take_attestation},
     {"key", 0, IN_RUN | IN_SEAL, TEXT, AT(flags.key), NULL},
     {"report", 0, IN_RUN | IN_EXEC | IN_SEAL, TEXT, AT(report), NULL},
     {"no-progress", 0, IN_RUN | IN_EXEC, FLAG, AT(no_progress), NULL},
     {"dry-run", 0, IN_RUN | IN_SEAL, FLAG, AT(dry_run), NULL},
     {"shard", 0, IN_RUN | IN_EXEC, TAKE, 0, take_shard},
-    {"timeout", 0, IN_RUN | IN_EXEC | IN_WAIT | IN_SEAL, TAKE, 0, take_timeout},
+    {"timeout", 0, IN_RUN | IN_EXEC | IN_WAIT | IN_SEAL | IN_KEY | IN_ATTEST | IN_DOCTOR, TAKE, 0, take_timeout},
     {"cce-policy", 0, IN_POLICY | IN_INSPECT, TEXT, AT(cce_policy), NULL},
     {"host-data", 0, IN_POLICY | IN_INSPECT, TEXT, AT(host_data), NULL},
     {"compliance", 0, IN_POLICY, TEXT, AT(compliance), NULL},
@@ -139,7 +139,7 @@ static const struct rule {
     {"svn", 0, IN_POLICY, TAKE, 0, take_svn},
     {"token", 0, IN_POLICY, TEXT, AT(token), NULL},
     {"release-policy", 0, IN_POLICY, TEXT, AT(release_policy), NULL},
-    {"json", 0, IN_POLICY | IN_INSPECT, FLAG, AT(json), NULL},
+    {"json", 0, IN_POLICY | IN_INSPECT | IN_DOCTOR, FLAG, AT(json), NULL},
     {"as", 0, IN_INSPECT, TEXT, AT(as), NULL},
     {"at", 0, IN_INSPECT, TEXT, AT(at), NULL},
     {"metadata", 0, IN_INSPECT, TEXT, AT(metadata), NULL},
@@ -155,6 +155,11 @@ static const struct rule {
     {"overwrite", 0, IN_SEAL, FLAG, AT(overwrite), NULL},
     {"manifest", 0, IN_SEAL, FLAG, AT(manifest), NULL},
     {"gzip", 0, IN_SEAL, FLAG, AT(gzip), NULL},
+    {"raw", 0, IN_ATTEST, FLAG, AT(raw), NULL},
+    {"token", 0, IN_ATTEST, FLAG, AT(as_token), NULL},
+    {"claims", 0, IN_ATTEST, FLAG, AT(claims), NULL},
+    {"out", 0, IN_KEY | IN_ATTEST, TEXT, AT(out), NULL},
+    {"release", 0, IN_DOCTOR, FLAG, AT(release), NULL},
     {"help", 'h', IN_ALL, FLAG, AT(help), NULL},
 #undef AT
 };
@@ -254,7 +259,7 @@ enum status options_parse(const struct command *command, int argc, char **argv,
                           struct cli_options *out, struct error *e)
 {
     struct cli_options options = {
-        .log_level = LOG_INFO,
+        .log_level = command->quiet ? LOG_WARN : LOG_INFO,
         .log_format = isatty(STDERR_FILENO) ? LOG_TEXT : LOG_JSON,
     };
     struct getopt_table table;

@@ -129,6 +129,10 @@ struct job_flags {
 };
 enum status job_from_flags(const struct job_flags *flags, struct job *out, struct error *e);
 
+/* The job of decant attest --attestation URL, of decant key KID with it (KEY is that id), and of
+ * decant attest --raw without anything: FROM and TO are not used. E_USAGE names the flag. */
+enum status job_from_service_flags(const struct job_flags *flags, struct job *out, struct error *e);
+
 /* The job of decant seal --from PATH --to URL --key KID …: its volume is the working directory. A
  * SAS in the variable AZURE_STORAGE_SAS_TOKEN, and access tokens in AZURE_STORAGE_TOKEN and
  * AZURE_VAULT_TOKEN, count where they are set. E_USAGE names the flag. */

@@ -49,6 +49,18 @@ enum status job_from_flags(const struct job_flags *flags, struct job *out, struc
     return job_parse(buf_span(&text), out, e) == OK ? OK : name_flag(e);
 }
 
+enum status job_from_service_flags(const struct job_flags *flags, struct job *out, struct error *e)
+{
+    AUTO(buf_free) struct buf text = BUF(64 << 10);
+    TRY(buf_addf(&text, e, "{"));
+    if (flags->attestation != NULL)
+        TRY(add_member(&text, "\"attestation\":{\"provider\":", flags->attestation, "},", e));
+    if (flags->key != NULL)
+        TRY(add_member(&text, "\"keys\":[{\"kid\":", flags->key, "}],", e));
+    TRY(buf_addf(&text, e, "\"volume\":{\"path\":\".\"}}"));
+    return job_parse(buf_span(&text), out, e) == OK ? OK : name_flag(e);
+}
+
 static bool is_set(const char *variable)
 {
     const char *value = getenv(variable);

@@ -79,6 +79,14 @@ static enum status choose_reporter(enum evidence_kind kind, const struct reporte
     return status;
 }
 
+enum status evidence_device(enum evidence_kind kind, const char **name, struct error *e)
+{
+    const struct reporter *reporter = NULL;
+    TRY(choose_reporter(kind, &reporter, e));
+    *name = reporter->name;
+    return OK;
+}
+
 static enum status hash_report_data(struct span runtime_data, uint8_t out[static REPORT_DATA_SIZE],
                                     struct error *e)
 {

@@ -62,6 +62,14 @@ enum status evidence_collect(struct evidence_source *source, struct span runtime
 enum status evidence_host_data(uint8_t out[static SHA256_SIZE],
                                char source[static EVIDENCE_SOURCE_SIZE], struct error *e);
 
+/* Is there a device of this kind (not of EVIDENCE_SIDECAR)? Its name, a static text. Nothing is asked
+ * of it. E_NO_EVIDENCE. */
+enum status evidence_device(enum evidence_kind kind, const char **name, struct error *e);
+/* The digest of the container policy that lies beside this container, on the host's word alone; what
+ * host data must be. FOUND: there is one. E_NO_EVIDENCE if it cannot be read. */
+enum status evidence_container_policy(uint8_t out[static SHA256_SIZE], bool *found,
+                                      struct error *e);
+
 /* ---- A report, read ---- */
 
 struct snp_tcb {

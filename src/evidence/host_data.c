@@ -21,6 +21,15 @@ static enum status from_report(uint8_t out[static SHA256_SIZE], const char **nam
     return OK;
 }
 
+enum status evidence_container_policy(uint8_t out[static SHA256_SIZE], bool *found,
+                                      struct error *e)
+{
+    AUTO(buf_free) struct buf rego = BUF(POLICY_MAX);
+    TRY(platform_container_policy(&rego, e));
+    *found = rego.size > 0;
+    return *found ? sha256(buf_span(&rego), out, e) : OK;
+}
+
 enum status evidence_host_data(uint8_t out[static SHA256_SIZE],
                                char source[static EVIDENCE_SOURCE_SIZE], struct error *e)
 {

@@ -5,6 +5,8 @@
  */
 #include "http/internal.h"
 
+#include <stdio.h>
+
 #define LOOK_UP_MS 100 /* how often a waiting transfer looks whether the run was stopped */
 
 static void headers_drop(struct exchange *x)
@@ -20,6 +22,13 @@ static CURLcode result_of(struct http_session *session)
     if (message == NULL || message->msg != CURLMSG_DONE)
         return CURLE_FAILED_INIT;
     return message->data.result;
+}
+
+static void peer_note(struct exchange *x)
+{
+    char *address = NULL;
+    if (curl_easy_getinfo(x->session->easy, CURLINFO_PRIMARY_IP, &address) == CURLE_OK && address)
+        (void)snprintf(x->reply->peer, sizeof x->reply->peer, "%s", address);
 }
 
 static CURLcode transfer(struct http_session *session)
@@ -69,6 +78,7 @@ enum status exchange_run(struct exchange *x)
     if (status == OK) {
         atomic_fetch_add(&x->session->http->requests, 1);
         status = exchange_judge(x, transfer(x->session));
+        peer_note(x);
     }
     curl_easy_reset(x->session->easy); /* nothing may point to the caller's memory any more */
     headers_drop(x);

@@ -64,6 +64,7 @@ struct http_request {
 
 struct http_reply {
     long status;
+    char peer[48];      /* the address at the other end of the connection: the server's, or a proxy's */
     struct buf headers; /* the raw block of the final answer, at most 32 KiB */
     struct buf body;
 };

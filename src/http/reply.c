@@ -13,6 +13,7 @@ void http_reply_free(struct http_reply *reply)
     buf_free(&reply->headers);
     buf_free(&reply->body);
     reply->status = 0;
+    reply->peer[0] = '\0';
 }
 
 /* The next line of BLOCK without its end; BLOCK moves on. */

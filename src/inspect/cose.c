@@ -331,20 +331,38 @@ static enum status note_origin(struct subject *s, const struct cose *cose, struc
                                                   : "it does not say");
 }
 
+static enum status check_endorsement(struct subject *s, const struct cose *cose,
+                                     struct span measurement, struct error *e)
+{
+    struct error why = {0};
+    TRY(note_origin(s, cose, e));
+    TRY(note_payload(s, cose, measurement, e));
+    enum status status = cose_signature_verify(cose, &why);
+    TRY(finding_check(s->findings, "endorsement", status, &why, e, "its signature verifies"));
+    status = cose_chain_verify(cose, &why);
+    return finding_check(s->findings, "its certificates", status, &why, e,
+                         "%zu, each signed by the next, in date when it was signed",
+                         cose->n_certificates);
+}
+
+enum status inspect_endorsement(struct span endorsement, struct span measurement,
+                                struct findings *out, struct error *e)
+{
+    const struct inspect_options options = {0};
+    struct subject s = {.options = &options, .findings = out};
+    struct cose cose = {0};
+    TRY(cose_parse(endorsement, &cose, e));
+    return check_endorsement(&s, &cose, measurement, e);
+}
+
 enum status endorsement_findings(struct subject *s, struct span bytes, struct span measurement,
                                  struct error *e)
 {
     struct cose cose = {0};
     struct error why = {0};
+    enum status status = OK;
     TRY(cose_parse(bytes, &cose, e));
-    TRY(note_origin(s, &cose, e));
-    TRY(note_payload(s, &cose, measurement, e));
-    enum status status = cose_signature_verify(&cose, &why);
-    TRY(finding_check(s->findings, "endorsement", status, &why, e, "its signature verifies"));
-    status = cose_chain_verify(&cose, &why);
-    TRY(finding_check(s->findings, "its certificates", status, &why, e,
-                      "%zu, each signed by the next, in date when it was signed",
-                      cose.n_certificates));
+    TRY(check_endorsement(s, &cose, measurement, e));
     if (s->options->amd_root != NULL)
         return finding_skip(s->findings, "its issuer", e,
                             "not judged: --amd-root is given, so this is a test");

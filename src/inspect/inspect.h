@@ -38,6 +38,11 @@ void inspection_free(struct inspection *inspection);
  * or is nothing that is known here. OUT must be empty. */
 enum status inspect(const struct inspect_options *options, struct inspection *out, struct error *e);
 
+/* Findings about an endorsement of the utility VM that launched with MEASUREMENT, but for its issuer,
+ * whom the attestation service judges. ENDORSEMENT is hostile. E_NO_EVIDENCE: it is none. */
+enum status inspect_endorsement(struct span endorsement, struct span measurement,
+                                struct findings *out, struct error *e);
+
 /* The kinds' names with ", " between them, for help and messages. */
 enum status inspect_kinds(struct buf *out, struct error *e);
 

@@ -65,7 +65,7 @@ static enum status read_metadata(struct transfer *transfer, struct error *e)
         return OK;
     TRY(envelope_metadata_parse(transfer->item.blob.encryption_data, formats[config->format],
                                 metadata, e));
-    TRY(keyring_allows(transfer->run->keyring, metadata->kid, e));
+    TRY(keyring_allows(transfer->run->job, metadata->kid, NULL, e));
     transfer->kid = metadata->kid;
     return fingerprint(transfer, e);
 }

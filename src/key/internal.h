@@ -64,6 +64,9 @@ struct key_curve {
 /* NULL if it is none of P-256, P-384 and P-521. */
 const struct key_curve *key_curve_find(const char *crv);
 
+/* That of an EC key; NULL if it is none of them. */
+const struct key_curve *key_curve_of(const EVP_PKEY *key);
+
 /* "RSA", "RSA-HSM", "EC", "EC-HSM", "oct", "oct-HSM" */
 enum status key_type_of(const struct cJSON *jwk, enum key_type *out, struct error *e);
 /* The public key of a JWK: n and e, or crv, x and y. OUT must be NULL. */

@@ -74,6 +74,24 @@ enum status key_from_file(const char *path, const char *kid, struct kek *out, st
 /* A private JWK (RFC 7517, RFC 7518). JWK is hostile and secret. E_BAD_KEY. */
 enum status key_from_jwk(struct span jwk, struct kek *out, struct error *e);
 
+/* The private JWK of KEK, one line: what key_from_jwk takes. OUT must be empty. */
+enum status key_to_jwk(const struct kek *kek, struct secret *out, struct error *e);
+
+/* ---- A key as its vault describes it: nothing is released ---- */
+
+struct key_facts {
+    char kid[512]; /* with its version */
+    char kty[16];
+    bool enabled, exportable;
+    struct buf release_policy; /* JSON, wrapped as the vault does ({"data": …}); empty: none */
+};
+
+void key_facts_free(struct key_facts *facts);
+/* GET KID. E_NOT_RELEASED (the vault refuses: who may release a key may not always read it),
+ * E_BAD_KEY, E_NETWORK. OUT must be empty. */
+enum status key_look(struct http_session *session, const char *kid, struct span bearer,
+                     struct key_facts *out, struct error *e);
+
 /* ---- Signed texts (JWS, RFC 7515), for whoever explains them; hostile. E_BAD_KEY. ---- */
 
 #define KEY_JWS_MAX (384u * 1024u)

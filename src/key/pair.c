@@ -26,12 +26,16 @@ const struct key_curve *key_curve_find(const char *crv)
     return NULL;
 }
 
-static bool group_is_known(const char *group)
+const struct key_curve *key_curve_of(const EVP_PKEY *key)
 {
+    char group[64];
+
+    if (!EVP_PKEY_get_group_name(key, group, sizeof group, NULL))
+        return NULL;
     for (size_t i = 0; i < COUNT(CURVES); i++)
         if (strcmp(CURVES[i].group, group) == 0)
-            return true;
-    return false;
+            return &CURVES[i];
+    return NULL;
 }
 
 static void bn_context_free(BN_CTX **context)
@@ -125,9 +129,8 @@ static enum status ec_check(EVP_PKEY *pair, struct error *e)
 {
     AUTO(key_pkey_context_free)
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, pair, NULL);
-    char group[64];
 
-    if (!EVP_PKEY_get_group_name(pair, group, sizeof group, NULL) || !group_is_known(group))
+    if (key_curve_of(pair) == NULL)
         return fail_openssl(e, E_BAD_KEY, "an EC key on a curve that is not P-256, P-384 or P-521");
     if (context == NULL)
         return fail_openssl(e, E_BUG, "cannot check the EC key");

@@ -128,6 +128,15 @@ static struct span sas_value(const struct storage *storage, const char *key)
     return (struct span){0};
 }
 
+bool storage_sas_gives(const struct storage *storage, const char *letters)
+{
+    struct span permissions = sas_value(storage, "sp=");
+    for (size_t i = 0; i < permissions.size; i++)
+        if (permissions.data[i] != '\0' && strchr(letters, permissions.data[i]) != NULL)
+            return true;
+    return false;
+}
+
 /* "se" is ISO 8601 in UTC, a date or a date and a time; its ':' may be escaped. */
 static bool sas_is_expired(const struct storage *storage)
 {

@@ -84,6 +84,9 @@ struct storage_upload {
     uint8_t id[STORAGE_UPLOAD_ID_SIZE];
 };
 
+/* What the SAS gives by its own words ("sp"): any of LETTERS, such as "cw". False also if there is no
+ * SAS, or a stored access policy has its permissions. */
+bool storage_sas_gives(const struct storage *storage, const char *letters);
 /* May a blob have this name, and keep it on its way through URLs and other clients? E_NAME. */
 enum status storage_name_check(const char *name, struct error *e);
 /* Is there a blob of that name? False also where this credential may not look. E_NOT_FOUND if the

@@ -386,6 +386,10 @@ class Case(unittest.TestCase):
         """The ranged reads of the log."""
         return [entry for entry in self.box.log("storage", "GET") if entry["range"]]
 
+    def asked(self):
+        """The services that were asked anything."""
+        return [entry["service"] for entry in self.box.log() if entry["service"] != "control"]
+
     def releases(self):
         return self.box.log("vault", "POST", "/release")
 

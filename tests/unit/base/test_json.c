@@ -270,13 +270,36 @@ static void test_quote(void **state)
     }
 }
 
+/* Laid out, and still the same: numbers keep their letters, what commands a terminal is escaped. */
+static void test_indent(void **state)
+{
+    static const struct {
+        const char *text, *laid;
+    } cases[] = {
+        {"{}", "{}"},
+        {" [ ] ", "[]"},
+        {"1.50", "1.50"},
+        {"{\"a\":1,\"b\":[true,{}]}",
+         "{\n  \"a\": 1,\n  \"b\": [\n    true,\n    {}\n  ]\n}"},
+        {"{\"a{,\\\"}\":\"\\\\\"}", "{\n  \"a{,\\\"}\": \"\\\\\"\n}"},
+        {"\"\x1b[2J\xC2\x9B\xC3\xA9\x7F\"", "\"\\u001b[2J\\u009b\xC3\xA9\\u007f\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        AUTO(buf_free) struct buf out = BUF(1024);
+        struct error e = {0};
+        assert_int_equal(json_indent(span_text(cases[i].text), &out, &e), OK);
+        assert_string_equal(buf_text(&out), cases[i].laid);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_depth),    cmocka_unit_test(test_member_count),
         cmocka_unit_test(test_numbers),  cmocka_unit_test(test_members),
-        cmocka_unit_test(test_quote),
+        cmocka_unit_test(test_quote),    cmocka_unit_test(test_indent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

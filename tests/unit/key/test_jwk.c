@@ -48,6 +48,41 @@ static void pairs(void **state)
     EVP_PKEY_free(big);
 }
 
+/* What is written can be read again and is the same key; nothing of it is left out or made up. */
+static void written(void **state)
+{
+    EVP_PKEY *const keys[] = {rsa, p256, p384, p521};
+    (void)state;
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        char *jwk = private_jwk(keys[i]);
+        AUTO(kek_free) struct kek k = {0};
+        AUTO(kek_free) struct kek again = {0};
+        AUTO(secret_free) struct secret text = {0};
+        struct error e = {0};
+
+        assert_ok(key_from_jwk(span_text(jwk), &k, &e), &e);
+        (void)snprintf(k.kid, sizeof k.kid, "https://x/keys/\"\\");
+        assert_ok(key_to_jwk(&k, &text, &e), &e);
+        assert_int_equal(secret_view(&text).data[secret_view(&text).size - 1], '}');
+        assert_ok(key_from_jwk(secret_view(&text), &again, &e), &e);
+        assert_int_equal(EVP_PKEY_eq(again.pair, keys[i]), 1);
+        assert_string_equal(again.kid, k.kid);
+        free(jwk);
+    }
+}
+
+static void written_oct(void **state)
+{
+    AUTO(kek_free) struct kek k = {0};
+    AUTO(secret_free) struct secret text = {0};
+    struct error e = {0};
+    (void)state;
+    assert_ok(secret_copy(&k.octets, SPAN_LITERAL("0123456789abcdef"), &e), &e);
+    assert_ok(key_to_jwk(&k, &text, &e), &e);
+    assert_true(span_is(secret_view(&text),
+                        "{\"kid\":\"\",\"kty\":\"oct\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZg\"}"));
+}
+
 /* A key read from a JWK opens what its public half closed. */
 static void pair_works(EVP_PKEY *pair)
 {
@@ -392,6 +427,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs),
+        cmocka_unit_test(written),
+        cmocka_unit_test(written_oct),
         cmocka_unit_test(without_primes),
         cmocka_unit_test(spoiled_numbers),
         cmocka_unit_test(changed_rsa),
