@@ -1,7 +1,7 @@
 /*
  * One request and its answer: http_call with its retries, http_stream without. What comes back is
  * hostile; reply.c bounds it. It promises that a call ends: by its own time limit, by the run's,
- * and within a fraction of a second when the run is stopped.
+ * and within a fraction of a second (or the request's grace) when the run is stopped.
  */
 #include "http/internal.h"
 
@@ -31,12 +31,23 @@ static void peer_note(struct exchange *x)
         (void)snprintf(x->reply->peer, sizeof x->reply->peer, "%s", address);
 }
 
-static CURLcode transfer(struct http_session *session)
+/* UNTIL: 0 before the stop was noticed. */
+static bool may_go_on(const struct http_request *request, int64_t *until)
 {
+    if (stop_reason() == 0)
+        return true;
+    if (*until == 0)
+        *until = clock_ms() + request->grace_ms;
+    return clock_ms() < *until;
+}
+
+static CURLcode transfer(struct http_session *session, const struct http_request *request)
+{
+    int64_t until = 0;
     if (curl_multi_add_handle(session->multi, session->easy) != CURLM_OK)
         return CURLE_FAILED_INIT;
     CURLcode code = CURLE_ABORTED_BY_CALLBACK;
-    while (stop_reason() == 0) {
+    while (may_go_on(request, &until)) {
         int running = 0;
         CURLMcode step = curl_multi_perform(session->multi, &running);
         if (step == CURLM_OK && running > 0)
@@ -77,7 +88,7 @@ enum status exchange_run(struct exchange *x)
         status = exchange_set_up(x);
     if (status == OK) {
         atomic_fetch_add(&x->session->http->requests, 1);
-        status = exchange_judge(x, transfer(x->session));
+        status = exchange_judge(x, transfer(x->session, x->request));
         peer_note(x);
     }
     curl_easy_reset(x->session->easy); /* nothing may point to the caller's memory any more */

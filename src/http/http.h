@@ -57,6 +57,8 @@ struct http_request {
         timeout_ms; /* of one try; 0: 60 s (a feed or a body over 64 KiB: no limit but a stall of 30 s
                        below 1 KiB/s) */
     int64_t patience_ms; /* with RETRY: go on at least this long while the answer is 429 */
+    int64_t grace_ms;    /* when the run is stopped in the middle, wait so long for the answer: for what
+                            happens whether we hear of it or not */
     bool retry;          /* idempotent: try again after transport failures, 408, 429 and 5xx */
     bool direct;         /* never through a proxy: metadata services on this host */
     bool plain_http;     /* http to any host: the answer proves itself (THIM) */

@@ -176,7 +176,8 @@ size_t reply_take_body(char *bytes, size_t one, size_t size, void *context)
     struct exchange *x = context;
     struct span piece = span_of(bytes, one * size);
     atomic_fetch_add(&x->session->http->bytes_received, piece.size);
-    enum status status = stop_check(x->e); /* a fast stream does not let libcurl return for long */
+    enum status status = x->request->grace_ms > 0 ? OK : stop_check(x->e);
+    /* a fast stream does not let libcurl return for long */
     if (status != OK)
         return give_up(x, status);
     x->session->streamed += x->stream != NULL ? piece.size : 0;

@@ -52,6 +52,15 @@ static enum status read_line(const cJSON *item, struct manifest_line *line, stru
     return read_pins(item, line, e) == OK ? OK : wrap(e, "%s", line->name);
 }
 
+static enum status check_version(const struct manifest *manifest, struct error *e)
+{
+    uint64_t version = 1; /* for whoever writes a list by hand */
+    if (json_member(manifest->tree, "version") != NULL &&
+        (!json_number(manifest->tree, "version", &version) || version != 1))
+        return fail(e, E_MISMATCH, "the manifest is not of version 1");
+    return OK;
+}
+
 static enum status read_lines(struct manifest *manifest, struct error *e)
 {
     const cJSON *files = json_array(manifest->tree, "files"), *item;
@@ -88,6 +97,7 @@ enum status manifest_parse(struct span text, const uint8_t *pin, struct manifest
     if (manifest == NULL)
         return fail(e, E_SPACE, "out of memory");
     TRY(json_parse(text, E_MISMATCH, &manifest->tree, e));
+    TRY(check_version(manifest, e));
     TRY(read_lines(manifest, e));
     *out = manifest;
     manifest = NULL;

@@ -107,6 +107,14 @@ static enum status files_look(const struct places *p, int ready, struct error *w
     return OK;
 }
 
+/* From a run's first look at the volume until its end: what an earlier one published may be half
+ * replaced in a moment. It stays behind a run that was killed, until the next one. */
+static bool run_is_on(const struct places *p)
+{
+    struct stat st;
+    return fstatat(p->own, STAGE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 enum status ready_look(const char *path, bool *ready, struct error *waiting, struct error *e)
 {
     AUTO(places_free) struct places p = PLACES_NONE;
@@ -117,6 +125,11 @@ enum status ready_look(const char *path, bool *ready, struct error *waiting, str
     if (!places_open(path, &p))
         return OK;
     TRY(marker_look(p.own, e));
+    if (run_is_on(&p)) {
+        (void)fail(waiting, E_NETWORK, "a run is at work on the volume of %.300s, or was killed",
+                   path);
+        return OK;
+    }
     AUTO(descriptor_close)
     int fd = openat(p.own, leaf, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)

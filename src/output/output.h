@@ -119,8 +119,8 @@ enum status volume_mark_failed(struct volume *volume, int code, struct span sent
                                struct error *e);
 
 /* For another process: has a job published? PATH is VOLUME/.decant/ready.json; what is there is
- * hostile. *READY if it is there, of decant's form, and every file that it lists is there in its
- * size; else WAITING says what is missing. A failed run's mark: that run's exit code as the status,
+ * hostile. *READY if no run is at work there, it is there, of decant's form, and every file that it
+ * lists is there in its size; else WAITING says what is missing. A failed run's mark: that run's exit code as the status,
  * and its sentence. E_BUG if the mark is not of decant's form. */
 enum status ready_look(const char *path, bool *ready, struct error *waiting, struct error *e);
 

@@ -1,14 +1,16 @@
 /*
- * What is staged becomes blobs: all of it, or it is taken back.
+ * What is staged becomes blobs: all of it, or it is taken back. Manifests and receipts come after all
+ * files, and go before them: one that is there never names what is not there yet.
  *
  * Each commit is noted in the journal before and after, so that the way back knows what is there,
  * and what may be there because no answer came. It has services and a minute of its own: the run's
- * time may be used up, and a signal must not keep it from cleaning up. What replaced an older blob
- * cannot be undone: it stays, and the error says so.
+ * time may be used up, and signals wait until it has cleaned up. What replaced an older blob cannot
+ * be undone: it stays, and the error says so.
  */
 #include "seal/internal.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 enum { WAY_BACK_S = 60 };
@@ -17,6 +19,7 @@ struct pass {
     struct seal *seal;
     pthread_mutex_t mutex; /* over the reader */
     struct journal_reader reader;
+    uint64_t end; /* where in the journal it ends */
 };
 
 struct step {
@@ -33,8 +36,11 @@ static void step_free(struct step *step)
 static enum status next_step(struct pass *pass, struct step *step, bool *found, struct error *e)
 {
     (void)pthread_mutex_lock(&pass->mutex);
+    enum status status = OK;
     step->reader.next = pass->reader.next;
-    enum status status = journal_read(&step->reader, &step->entry, found, e);
+    *found = pass->reader.next < pass->end;
+    if (*found)
+        status = journal_read(&step->reader, &step->entry, found, e);
     pass->reader.next = step->reader.next;
     (void)pthread_mutex_unlock(&pass->mutex);
     return status;
@@ -83,6 +89,18 @@ static enum status work_forward(void *context, struct error *e)
             return OK;
         TRY(commit(pass->seal, &step, session, e));
     }
+}
+
+static enum status go_forward(struct seal *seal, uint64_t from, uint64_t end, struct error *e)
+{
+    struct pass pass = {.seal = seal,
+                        .mutex = PTHREAD_MUTEX_INITIALIZER,
+                        .reader = JOURNAL_READER(seal->journal),
+                        .end = end};
+    pass.reader.next = from;
+    enum status status = crew_run(seal_workers(seal->job), work_forward, &pass, e);
+    (void)pthread_mutex_destroy(&pass.mutex);
+    return status;
 }
 
 /* ---- Back ---- */
@@ -157,22 +175,49 @@ static enum status open_storages(struct way_back *back, struct error *e)
     return OK;
 }
 
+static enum status take_all_back(struct way_back *back, uint64_t from, uint64_t end,
+                                 struct error *e)
+{
+    back->pass.reader.next = from;
+    back->pass.end = end;
+    return crew_run(seal_workers(back->pass.seal->job), work_back, back, e);
+}
+
+/* SIGINT and SIGTERM wait, here and in the threads that start from here. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t stops;
+    (void)sigemptyset(&stops);
+    (void)sigaddset(&stops, SIGINT);
+    (void)sigaddset(&stops, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &stops, before);
+}
+
+static enum status undo(struct way_back *back, struct error *e)
+{
+    const struct seal *seal = back->pass.seal;
+    TRY(open_storages(back, e));
+    TRY(take_all_back(back, seal->files_end, journal_end(seal->journal), e));
+    return take_all_back(back, 0, seal->files_end, e);
+}
+
 /* E: why the commit failed; says what could not be taken back. */
 static void go_back(struct seal *seal, struct error *e)
 {
     struct error mine = {0};
-    const int reason = stop_reason();
+    sigset_t before;
     AUTO(way_back_close)
     struct way_back back = {
         .pass = {.seal = seal, .mutex = PTHREAD_MUTEX_INITIALIZER,
                  .reader = JOURNAL_READER(seal->journal)}};
+    hold_signals(&before);
+    const int reason = stop_reason();
     stop_reset();
     LOG(LOG_INFO, "taking_back", LOG_STRING("reason", e->text));
-    enum status status = open_storages(&back, &mine);
-    if (status == OK)
-        status = crew_run(seal_workers(seal->job), work_back, &back, &mine);
+    const enum status status = undo(&back, &mine);
     if (reason != 0)
         stop_request(reason);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status != OK)
         (void)wrap(e, "not all blobs could be taken back (%s)", mine.text);
     else if (back.left_over > 0)
@@ -183,11 +228,9 @@ static void go_back(struct seal *seal, struct error *e)
 
 enum status commit_all(struct seal *seal, struct error *e)
 {
-    struct pass pass = {.seal = seal,
-                        .mutex = PTHREAD_MUTEX_INITIALIZER,
-                        .reader = JOURNAL_READER(seal->journal)};
-    enum status status = crew_run(seal_workers(seal->job), work_forward, &pass, e);
-    (void)pthread_mutex_destroy(&pass.mutex);
+    enum status status = go_forward(seal, 0, seal->files_end, e);
+    if (status == OK)
+        status = go_forward(seal, seal->files_end, journal_end(seal->journal), e);
     if (status != OK)
         go_back(seal, e);
     return status;

@@ -88,6 +88,9 @@ void journal_free(struct journal **journal);
 /* Thread-safe. */
 enum status journal_add(struct journal *journal, const struct entry *entry, struct error *e);
 
+/* Behind its last entry: where a reader starts at later ones. */
+uint64_t journal_end(const struct journal *journal);
+
 struct journal_reader {
     const struct journal *journal;
     uint64_t at, next; /* of the entry that was read, and of the one behind it */
@@ -122,6 +125,7 @@ struct seal {
     struct output *outputs;
     size_t n_outputs;
     struct journal *journal;
+    uint64_t files_end; /* in the journal: manifests and receipts stand behind it */
     _Atomic uint64_t files, plain_bytes, stored_bytes;
 };
 

@@ -120,6 +120,11 @@ enum status journal_add(struct journal *journal, const struct entry *entry, stru
     return status;
 }
 
+uint64_t journal_end(const struct journal *journal)
+{
+    return journal->size;
+}
+
 enum status journal_read(struct journal_reader *reader, struct entry *out, bool *found,
                          struct error *e)
 {

@@ -140,6 +140,7 @@ static enum status summarize(const struct seal *seal, int64_t start, struct seal
 
 static enum status upload(struct seal *seal, struct error *e)
 {
+    seal->files_end = journal_end(seal->journal);
     for (size_t i = 0; i < seal->n_outputs; i++)
         TRY(stage_manifest(seal, &seal->outputs[i], e));
     LOG(LOG_INFO, "staged", LOG_NUMBER("files", seal->files),

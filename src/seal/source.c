@@ -1,8 +1,8 @@
 /*
  * The files of an output. The tree belongs to whoever runs decant, but what it holds was made by a
  * workload, so nothing is followed and nothing is guessed: symbolic links, devices, pipes and
- * sockets are refused by name, and a file counts only if it is the same after it was read as when
- * it was opened.
+ * sockets are refused by name, a file counts only if it is the same after it was read as when it
+ * was opened, and a directory only if nothing came or went while it was listed.
  *
  * A directory at a time: memory grows with the depth of the tree, not with its files.
  */
@@ -23,8 +23,11 @@ struct source {
     char *root; /* as it was given, for messages */
     int file; /* if the output is one file that was not given out yet, else -1 */
     bool is_directory;
-    DIR *open[DEPTH_MAX]; /* the directories on the way to where we are */
-    size_t end[DEPTH_MAX]; /* of each one's name in PATH */
+    struct level {
+        DIR *directory;
+        size_t end;              /* of its name in PATH */
+        struct timespec changed; /* when it was opened */
+    } levels[DEPTH_MAX];         /* the directories on the way to where we are */
     size_t depth;
     struct buf path;
 };
@@ -50,22 +53,57 @@ static enum status vanished(struct source *source, const char *path, struct erro
 {
     (void)fail_errno(e, errno == ENOENT || errno == ELOOP || errno == ENOTDIR ? E_MISMATCH : E_BUG,
                      "%s/%s was there and cannot be opened", source->root, path);
-    if (e->status == E_MISMATCH)
-        advise(e, "seal when nobody writes to the output any more");
+    advise(e, e->status == E_MISMATCH
+                  ? "seal when nobody writes to the output any more"
+                  : "decant must be able to read every file of the output: see its owner and mode");
     return e->status;
+}
+
+static struct level *innermost(struct source *source)
+{
+    return &source->levels[source->depth - 1];
 }
 
 static enum status push(struct source *source, int fd, struct error *e)
 {
-    DIR *directory = source->depth < DEPTH_MAX ? fdopendir(fd) : NULL;
+    struct stat facts;
+    DIR *directory =
+        source->depth < DEPTH_MAX && fstat(fd, &facts) == 0 ? fdopendir(fd) : NULL;
     if (directory == NULL) {
         (void)close(fd);
         return source->depth < DEPTH_MAX
                    ? fail_errno(e, E_BUG, "%s cannot be listed", source->root)
                    : refuse(source, buf_text(&source->path), "too deep a directory", e);
     }
-    source->open[source->depth] = directory;
-    source->end[source->depth++] = source->path.size;
+    source->levels[source->depth++] = (struct level){
+        .directory = directory, .end = source->path.size, .changed = facts.st_mtim};
+    return OK;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* What came into the innermost directory or went while it was listed may be missing. */
+static enum status unchanged(struct source *source, struct error *e)
+{
+    struct stat now;
+    const struct level *level = innermost(source);
+    if (fstat(dirfd(level->directory), &now) != 0)
+        return fail_errno(e, E_BUG, "%s cannot be listed", source->root);
+    if (same_time(now.st_mtim, level->changed))
+        return OK;
+    (void)fail(e, E_MISMATCH, "files came or went in %s%s%.*s while it was read", source->root,
+               level->end > 0 ? "/" : "", (int)level->end, buf_text(&source->path));
+    advise(e, "seal when nobody writes to the output any more");
+    return E_MISMATCH;
+}
+
+static enum status pop(struct source *source, struct error *e)
+{
+    TRY(unchanged(source, e));
+    (void)closedir(source->levels[--source->depth].directory);
     return OK;
 }
 
@@ -105,7 +143,7 @@ void source_close(struct source **source)
     if (s == NULL)
         return;
     while (s->depth > 0)
-        (void)closedir(s->open[--s->depth]);
+        (void)closedir(s->levels[--s->depth].directory);
     if (s->file >= 0)
         (void)close(s->file);
     buf_free(&s->path);
@@ -152,7 +190,7 @@ static enum status visit(struct source *source, const char *name, struct source_
                          bool *found, struct error *e)
 {
     struct stat facts;
-    const int directory = dirfd(source->open[source->depth - 1]);
+    const int directory = dirfd(innermost(source)->directory);
     const char *path = buf_text(&source->path);
     if (fstatat(directory, name, &facts, AT_SYMLINK_NOFOLLOW) != 0)
         return vanished(source, path, e);
@@ -179,7 +217,7 @@ static bool is_skipped(const struct source *source, const char *name)
 /* PATH up to the innermost directory, and NAME. */
 static enum status spell(struct source *source, const char *name, struct error *e)
 {
-    source->path.size = source->end[source->depth - 1];
+    source->path.size = innermost(source)->end;
     if (source->path.size > 0)
         TRY(buf_add(&source->path, SPAN_LITERAL("/"), e));
     return buf_add(&source->path, span_text(name), e);
@@ -189,13 +227,11 @@ static enum status step(struct source *source, struct source_file *out, bool *fo
                         struct error *e)
 {
     errno = 0;
-    const struct dirent *entry = readdir(source->open[source->depth - 1]);
+    const struct dirent *entry = readdir(innermost(source)->directory);
     if (entry == NULL && errno != 0)
         return fail_errno(e, E_BUG, "%s cannot be listed", source->root);
-    if (entry == NULL) {
-        (void)closedir(source->open[--source->depth]);
-        return OK;
-    }
+    if (entry == NULL)
+        return pop(source, e);
     if (is_skipped(source, entry->d_name))
         return OK;
     TRY(spell(source, entry->d_name, e));
@@ -214,11 +250,6 @@ enum status source_next(struct source *source, struct source_file *out, bool *fo
     while (source->depth > 0 && !*found)
         TRY(step(source, out, found, e));
     return OK;
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
 enum status source_unchanged(const struct source_file *file, struct error *e)

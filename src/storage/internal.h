@@ -39,6 +39,7 @@ struct ask {
     struct http_header headers[6];
     size_t n_headers;
     struct span body; /* PUT */
+    int64_t grace_ms; /* as http_request has it */
     bool retry;
 };
 

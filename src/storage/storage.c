@@ -145,6 +145,7 @@ static enum status ask_once(const struct storage *storage, struct http_session *
         .n_headers = n,
         .body = ask->body,
         .max_reply = REFUSAL_BYTES_MAX,
+        .grace_ms = ask->grace_ms,
         .retry = ask->retry,
     };
     return stream == NULL ? http_call(session, &request, reply, e)

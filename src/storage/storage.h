@@ -113,7 +113,8 @@ struct storage_made {
 enum status storage_commit(struct storage *storage, struct http_session *session,
                            const struct storage_upload *upload, const struct storage_commit *commit,
                            struct storage_made *out, struct error *e);
-/* Takes back what storage_commit made, or may have made (ETAG ""). Deletes nothing that is not of
+/* Takes back what storage_commit made, or may have made (ETAG "": a commit without an answer may be
+ * carried out late, so it is looked for twice, two seconds apart). Deletes nothing that is not of
  * this upload; *GONE: nothing of it is there any more. */
 enum status storage_take_back(struct storage *storage, struct http_session *session,
                               const struct storage_upload *upload, const char *etag, bool *gone,

@@ -17,6 +17,8 @@ enum {
     BLOCK_LINE_SIZE = 64,      /* of a block list */
     SEGMENTS_MAX = 254,        /* of a name */
     NAME_CHARACTERS_MAX = 1024, /* as UTF-16 counts them, which is how the service does */
+    COMMIT_GRACE_MS = 10000,   /* nobody who is stopped should have to guess what came of a commit */
+    LATE_MS = 2000,            /* that a commit without an answer may still take */
 };
 
 #define UPLOAD_ITEM "x-ms-meta-decantupload"
@@ -242,6 +244,7 @@ static enum status committing_new(const struct storage *storage,
                           .method = "PUT",
                           .url = buf_text(&c->url),
                           .body = buf_span(&c->list),
+                          .grace_ms = COMMIT_GRACE_MS,
                           .retry = true};
     add_header(&c->ask, UPLOAD_ITEM, buf_span(&c->id));
     add_header(&c->ask, "x-ms-blob-content-type",
@@ -337,6 +340,10 @@ enum status storage_take_back(struct storage *storage, struct http_session *sess
     if (!ours) {
         TRY(find_ours(storage, session, upload, &ours, found, e));
         etag = found;
+    }
+    if (!ours) {
+        TRY(stop_sleep_ms(LATE_MS, e));
+        TRY(find_ours(storage, session, upload, &ours, found, e));
     }
     *gone = true;
     return ours ? delete_pinned(storage, session, upload->name, etag, gone, e) : OK;

@@ -6,6 +6,8 @@ import re
 import sys
 from base64 import b64encode
 
+from cryptography.hazmat.primitives import serialization
+
 import blocks
 from blocks import ROOT
 
@@ -63,9 +65,16 @@ class World:
         for name in ("samples", "deploy", "docs", "scripts", "sandbox"):
             if os.path.exists(os.path.join(ROOT, name)):
                 os.symlink(os.path.join(ROOT, name), os.path.join(folder, name))
-        for name, text in self.files_of(page):
+        for name, text in [*self.owners_files(), *self.files_of(page)]:
             with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
                 file.write(text)
+
+    def owners_files(self):
+        """What somebody has who may upload a data set: a SAS, and the public half of its key."""
+        private = serialization.load_pem_private_key(self.kek.private_pem.encode(), None)
+        yield "dataset-kek.pem", private.public_key().public_bytes(serialization.Encoding.PEM,
+                                                                   serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+        yield "sas.txt", self.box.control("sas", account=ACCOUNT, container="data", permissions="rlcwd")["sas"]
 
     @staticmethod
     def tool(folder, name, line, first="true"):

@@ -4,7 +4,11 @@ import gzip
 import http.client
 import json
 import os
+import shutil
 import signal
+import socket
+import stat
+import subprocess
 import threading
 import time
 from base64 import b64decode
@@ -14,7 +18,7 @@ from xml.etree import ElementTree
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from harness import Case, sha256
+from harness import DECANT, Case, sha256
 
 REGION = 4 << 20
 
@@ -330,9 +334,16 @@ class Refused(Seal):
     def test_what_is_no_file(self):
         os.mkdir(os.path.join(self.results, "sub"))
         path = os.path.join(self.results, "sub", "odd")
+
+        def bind():
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(path)
+
         for words, make in (("sub/odd is a symbolic link", lambda: os.symlink("/etc/passwd", path)),
                             ("sub/odd is a symbolic link", lambda: os.symlink("..", path)),
-                            ("sub/odd is a pipe", lambda: os.mkfifo(path))):
+                            ("sub/odd is a pipe", lambda: os.mkfifo(path)),
+                            ("sub/odd is a socket", bind),
+                            ("sub/odd is a device", lambda: os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3)))):
             with self.subTest(words):
                 self.write("good", b"good")
                 make()
@@ -340,6 +351,23 @@ class Refused(Seal):
                     self.refused(42, words)
                 finally:
                     os.unlink(path)
+
+    def test_what_it_may_not_read(self):
+        """As somebody who is not root, which may read everything."""
+        if os.geteuid() != 0:
+            print("skipped: only root can become somebody else")
+            self.skipTest("not root")
+        os.chmod(self.write("good", b"good"), 0o644)
+        os.mkdir(os.path.join(self.results, "sub"), 0o755)
+        path = self.file("job.json", json.dumps(self.seal_job({"network": None})))
+        for make in (lambda odd: os.close(os.open(odd, os.O_CREAT, 0o600)), lambda odd: os.mkdir(odd, 0o700)):
+            odd = os.path.join(self.results, "sub", "odd")
+            make(odd)
+            process = subprocess.Popen([DECANT, "seal", "-c", path], env=self.environment(), cwd=self.folder, user=65534, group=65534,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.check_failure(self.finish(process, None), 1, "sub/odd.*Permission denied", "owner and mode")
+            self.assertEqual(self.names(), [])
+            shutil.rmtree(odd) if os.path.isdir(odd) else os.unlink(odd)
 
     def test_places_that_do_not_fit(self):
         self.write("a", b"x")
@@ -420,6 +448,33 @@ class Changing(Seal):
         self.change(change)
 
 
+class Listing(Seal):
+    """The tree changes while it is walked: what may be missing is missed."""
+
+    def change(self, words, change):
+        for name in ("a", "b", "c", "sub/d"):
+            self.write(name, name.encode())
+        self.box.fault({"delay_ms": 700}, method="PUT", path="blockid", times=-1)
+        process = self.start_seal(self.seal_job({"limits": {"parallel": 1}}))
+        until = time.monotonic() + 30
+        while not self.box.log("storage", "PUT", "blockid") and time.monotonic() < until:
+            time.sleep(0.02)
+        change()
+        result = self.finish(process)
+        self.check_failure(result, 31, words, "nobody writes")
+        self.assertEqual(self.names(), [])
+
+    def test_one_comes(self):
+        self.change("files came or went in .*results while", lambda: self.write("new", b"new"))
+
+    def test_one_goes(self):
+        """Whether it was read before or not."""
+        self.change("came or went|cannot be opened|was deleted", lambda: [os.unlink(os.path.join(self.results, name)) for name in "abc"])
+
+    def test_all_go(self):
+        self.change("came or went|cannot be opened|was deleted", lambda: shutil.rmtree(self.results))
+
+
 class Failing(Seal):
     """A service that fails. What was committed is taken back."""
 
@@ -463,6 +518,29 @@ class Failing(Seal):
     def test_the_manifest_does_not_get_there(self):
         self.refused(22, "manifest", job=self.failing("manifest.*comp=blocklist", manifest=True))
         self.assertEqual(len(self.box.log("storage", "DELETE")), 20)
+
+    def test_the_manifest_is_the_last(self):
+        """Whoever sees it sees all that it lists."""
+        self.box.fault({"delay_ms": 1500}, method="PUT", path="f07.*comp=blocklist")
+        process = self.start_seal(self.seal_job({"limits": {"parallel": 6}}, manifest=True))
+        while process.poll() is None:
+            names = self.names()
+            if "out.manifest.json" in names:
+                self.assertEqual(len(names), 21)
+            time.sleep(0.02)
+        self.assertEqual(self.finish(process).code, 0)
+        self.assertEqual(len(self.names()), 21)
+
+    def test_a_signal_on_the_way_back(self):
+        """It waits until everything is taken back."""
+        self.box.fault({"delay_ms": 300}, method="DELETE", times=-1)
+        process = self.start_seal(self.failing("manifest.*comp=blocklist", manifest=True))
+        until = time.monotonic() + 60
+        while not self.box.log("storage", "DELETE") and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        self.check_failure(self.finish(process), 22, "manifest")
+        self.assertEqual(self.names(), [])
 
     def test_a_commit_happened_but_nobody_knows(self):
         """The answer is lost and then the service is gone, until it is asked on the way back."""

@@ -116,6 +116,50 @@ class Wait(Case):
             with self.subTest(size=size):
                 self.check_failure(self.wait("--timeout", "1"), 22, "not of decant's form")
 
+    def slow_rerun(self):
+        """Another run over what an earlier one published, still at work."""
+        self.publish()
+        self.put("a", self.plain(5000))
+        self.box.fault({"delay_ms": 3000}, method="GET", path=self.container, times=1)
+        working = self.start([], self.quick_job({"from": self.url("a"), "to": "a"}))
+        self.comes(os.path.join(self.volume, ".decant", "stage"))
+        return working
+
+    def comes(self, path):
+        until = time.monotonic() + 30
+        while not os.path.exists(path):
+            self.assertLess(time.monotonic(), until, f"no {path}")
+            time.sleep(0.02)
+
+    def test_an_earlier_run_s_ready_file_is_not_enough(self):
+        """While the next run is at work: its files may replace those at any moment."""
+        working = self.slow_rerun()
+        self.assertTrue(os.path.exists(self.ready_file))
+        self.check_failure(self.wait("--timeout", "1"), 22, "a run is at work")
+        waiting = self.begin("--timeout", "60", "--", *BARE, "wc", "-c", os.path.join(self.volume, "a"))
+        self.assertEqual(self.finish(working).code, 0)
+        self.assertEqual(self.finish(waiting).out.split()[0], "5000")
+
+    def test_after_a_killed_run_the_next_one_counts(self):
+        working = self.slow_rerun()
+        working.kill()
+        working.communicate()
+        self.check_failure(self.wait("--timeout", "1"), 22, "or was killed")
+        self.publish()
+        self.assertEqual(self.wait("--timeout", "5").code, 0)
+
+    def test_a_volume_that_is_mounted_later(self):
+        """Neither the folder nor the volume is there when the wait begins."""
+        place = os.path.join(self.folder, "mnt")
+        process = self.begin("--timeout", "60", path=os.path.join(place, "plain", ".decant", "ready.json"))
+        time.sleep(0.5)
+        os.mkdir(place)
+        time.sleep(0.3)
+        self.assertIsNone(process.poll())
+        self.publish()
+        os.symlink(self.volume, os.path.join(place, "plain"))
+        self.assertEqual(self.finish(process).code, 0)
+
     def test_signals_end_the_wait(self):
         for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
             process = self.begin()

@@ -36,6 +36,7 @@ from sandbox import owner  # noqa: E402
 DECANT = os.environ["DECANT"]
 TIMEOUT_S = 120
 SANITIZER_EXIT = 99
+MARK = os.path.join(".decant", "failed.json")
 MIB = 1 << 20
 OAEP = {"RSA-OAEP": hashes.SHA1, "RSA": hashes.SHA1, "RSA-OAEP-256": hashes.SHA256}
 counter = itertools.count(1)
@@ -102,7 +103,7 @@ def content(size):
 
 
 def tree(folder):
-    """Every file below FOLDER: relative path → bytes."""
+    """Every file below FOLDER: relative path → bytes; but for a failed run's mark."""
     found = {}
     for root, _, names in os.walk(folder):
         for name in names:
@@ -112,6 +113,7 @@ def tree(folder):
                     found[os.path.relpath(path, folder)] = file.read()
             else:
                 found[os.path.relpath(path, folder)] = None
+    found.pop(MARK, None)
     return found
 
 

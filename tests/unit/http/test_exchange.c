@@ -423,6 +423,36 @@ static void test_stop_ends_a_waiting_transfer(void **state)
     stage_close(&s);
 }
 
+/* What happens whether we hear of it or not is waited for, but not for ever. */
+static void test_grace_of_a_stop(void **state)
+{
+    static const struct answer late[] = {{.raw = GOOD, .delay_ms = 700}};
+    static const struct {
+        const struct answer *script;
+        int64_t grace_ms;
+        enum status status;
+    } cases[] = {{late, 6000, OK}, {late, 100, E_INTERRUPTED}, {slow, 500, E_INTERRUPTED}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct stage s;
+        struct error e = {0};
+        struct task stopper = {0};
+        stage_open(&s, cases[i].script, 1, &(struct http_options){0});
+        struct http_request q = get(&s);
+        q.grace_ms = cases[i].grace_ms;
+        AUTO(http_reply_free) struct http_reply reply = {0};
+        int64_t start = clock_ms();
+        assert_ok(task_start(&stopper, stop_soon, NULL, &e), &e);
+        assert_int_equal(http_call(s.session, &q, &reply, &e), cases[i].status);
+        assert_true(clock_ms() - start < 3000);
+        struct http_reply none = {0};
+        assert_fails(http_call(s.session, &q, &none, &e), E_INTERRUPTED, "", &e);
+        task_abandon(&stopper);
+        stop_reset();
+        stage_close(&s);
+    }
+}
+
 static void test_sessions_keep_their_connection(void **state)
 {
     (void)state;
@@ -547,6 +577,7 @@ int main(void)
         cmocka_unit_test(test_requests_that_never_go_out),
         cmocka_unit_test(test_closed_port),
         cmocka_unit_test(test_slow_peer),
+        cmocka_unit_test(test_grace_of_a_stop),
         cmocka_unit_test(test_deadline_of_the_run),
         cmocka_unit_test(test_stop_ends_a_waiting_transfer),
         cmocka_unit_test(test_sessions_keep_their_connection),

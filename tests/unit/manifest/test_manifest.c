@@ -96,6 +96,8 @@ static void test_refused(void **state)
         {"", "not valid JSON"},
         {"[]", "no list \"files\""},
         {"{}", "no list \"files\""},
+        {"{\"version\":2,\"files\":[]}", "not of version 1"},
+        {"{\"version\":\"1\",\"files\":[]}", "not of version 1"},
         {"{\"files\":{}}", "no list \"files\""},
         {"{\"files\":[],\"files\":[]}", "files: this JSON member stands twice"},
         {"{\"files\":[{\"name\":\"a\"," PIN "," PIN "}]}", "files[0].sha256: this JSON member"},

@@ -193,8 +193,9 @@ static void the_way_back_deletes_only_our_own(void **)
         {SCRIPT(MOVED_ON), "\"0x8D1\"", 1, "\"0x8D1\"", true},
         {SCRIPT(DENIED), "\"0x8D1\"", 1, "\"0x8D1\"", false},
         {SCRIPT(OURS, ACCEPTED), "", 2, "\"0x8D2\"", true},
-        {SCRIPT(THEIRS), "", 1, NULL, true},
-        {SCRIPT(ABSENT), "", 1, NULL, true},
+        {SCRIPT(THEIRS, THEIRS), "", 2, NULL, true},
+        {SCRIPT(ABSENT, ABSENT), "", 2, NULL, true},
+        {SCRIPT(ABSENT, OURS, ACCEPTED), "", 3, "\"0x8D2\"", true}, /* carried out late */
         {SCRIPT(DENIED), "", 1, NULL, false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
