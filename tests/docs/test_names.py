@@ -1,5 +1,6 @@
 """What the documentation names exists: source files, tests, rooms, commands; and its tables of exit codes agree."""
 
+import json
 import os
 import re
 import unittest
@@ -102,6 +103,18 @@ class Names(unittest.TestCase):
         for page in blocks.pages():
             if re.match(r"docs/|[A-Z]+\.md$", page) and page != "README.md":
                 self.assertTrue(page in readme, f"README.md does not lead to {page}")
+
+
+class Job(unittest.TestCase):
+    def test_every_member_is_told(self):
+        """docs/job.md speaks of each member of docs/job.schema.json."""
+        schema, page = json.loads(text_of("docs/job.schema.json")), text_of("docs/job.md")
+        names = set(schema["properties"])
+        parts = [*schema["properties"].values(), *(schema["$defs"][name] for name in ("key", "input", "output"))]
+        for part in parts:
+            names |= set(part.get("properties", {}))
+        self.assertGreater(len(names), 40)
+        self.assertEqual([], [name for name in sorted(names) if not re.search(rf"[`.\"]{re.escape(name)}\b", page)])
 
 
 class ExitCodes(unittest.TestCase):
