@@ -2,9 +2,10 @@
 # deploy/image/build.sh builds it, with or without a registry; or: docker build -t decant .
 ARG BASE=docker.io/library/debian:trixie-slim
 FROM ${BASE} AS build
-ARG SOURCE_DATE_EPOCH=0
+ARG OPENSSL=debian
 COPY deploy/image/dependencies.sh /build/
 RUN /build/dependencies.sh
+ARG SOURCE_DATE_EPOCH=0
 COPY CMakeLists.txt LICENSE /src/
 COPY src /src/src
 COPY deploy/image/program.sh deploy/image/sbom.py /build/

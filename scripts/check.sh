@@ -128,7 +128,7 @@ fault_full() {
 all_steps="lint unit fuzz schema sandbox e2e hardening interop docs fault image pods deploy package"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" hardening "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" hardening "* | *" interop "* | *" docs "* | *" fault "* | *" deploy "* | *" package "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
 esac
 for wanted in "$@"; do
     case $wanted in
@@ -139,7 +139,7 @@ for wanted in "$@"; do
         step "build for release" build_release
         ;;
     fault-full) step "every call fails once" fault_full ;;
-    unit | fuzz | schema | sandbox | e2e | hardening | interop | docs | fault | java) step "$wanted" "$wanted" ;;
+    unit | fuzz | schema | sandbox | e2e | hardening | interop | docs | fault | java | image | pods | deploy | package) step "$wanted" "$wanted" ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
     esac
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the image of ../../Dockerfile with buildah, and says what it is: digests, sizes.
-# usage: deploy/image/build.sh [--tag NAME] [--base IMAGE] [--out FOLDER] [--no-cache]
+# usage: deploy/image/build.sh [--tag NAME] [--base IMAGE] [--openssl debian|trimmed] [--out FOLDER] [--no-cache]
 #
 # Without --base, no registry is asked: a Debian 13 is made by mmdebstrap from Debian's packages (kept in the store as
 # localhost/decant-base). --out gets the binary, its list of components (SPDX) and the image as an OCI archive.
@@ -10,12 +10,14 @@ cd "$(dirname "$0")/../.."
 tag=localhost/decant:latest
 base=
 out=
+openssl=debian
 cache=--layers
 
 while [ $# -gt 0 ]; do
     case $1 in
     --tag) tag=$2; shift ;;
     --base) base=$2; shift ;;
+    --openssl) openssl=$2; shift ;;
     --out) out=$2; shift ;;
     --no-cache) cache=--no-cache ;;
     *) sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 2 ;;
@@ -43,7 +45,7 @@ fi
 # chroot: works as root in a container or a small virtual machine; a RUN needs no isolation from a builder that is ours.
 stage() {
     buildah bud --isolation chroot --pull-never --timestamp "$epoch" --build-arg "BASE=$base" \
-        --build-arg "SOURCE_DATE_EPOCH=$epoch" --file Dockerfile "$@" . >"$work/log" 2>&1 ||
+        --build-arg "OPENSSL=$openssl" --build-arg "SOURCE_DATE_EPOCH=$epoch" --file Dockerfile "$@" . >"$work/log" 2>&1 ||
         { tail -60 "$work/log"; exit 1; }
 }
 stage $cache --target build --tag "${tag%:*}-build"

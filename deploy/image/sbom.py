@@ -22,11 +22,13 @@ LICENCES = {
     "zlib": "Zlib",
     "libzstd": "BSD-3-Clause",
     "expat": "MIT",
+    "libseccomp": "LGPL-2.1-only",
     "glibc": "LGPL-2.1-or-later",
     "gcc-14": "GPL-3.0-or-later WITH GCC-exception-3.1",
     "ca-certificates": "MPL-2.0",
 }
 OWN = "/opt/static/lib/"  # what dependencies.sh built
+SOURCES = {"crypto": "openssl", "ssl": "openssl"}  # where a library is not named after its source
 BUILT = "/build/decant/"  # decant's rooms
 
 
@@ -44,7 +46,8 @@ def archives(link_map):
 
 def built_here(path):
     """Name and version of the source package that an archive of ours was made from."""
-    name = re.fullmatch(r"lib(\w+)\.a", os.path.basename(path))[1]
+    library = re.fullmatch(r"lib(\w+)\.a", os.path.basename(path))[1]
+    name = SOURCES.get(library, library)
     folder = glob.glob(f"/build/source/{name}-*/")[0]
     return name, command("dpkg-parsechangelog", "-l", folder + "debian/changelog", "-S", "Version")
 

@@ -118,8 +118,7 @@ enum status envelope_verdict(struct envelope *envelope, uint64_t *plain_size, st
                     envelope->stored_size);
     if (envelope->is_ordered && atomic_load(&envelope->encodings) == 0)
         return fail(e, E_NOT_AUTHENTIC, "the blob's regions are not in one writer's order");
-    if (envelope->format == &format_cse1)
-        envelope->plain_size = atomic_load(&envelope->plain_seen);
+    enum status status = envelope->format == &format_cse1 ? cse1_verdict(envelope, e) : OK;
     *plain_size = envelope->plain_size;
-    return OK;
+    return status;
 }

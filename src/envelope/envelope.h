@@ -84,7 +84,9 @@ enum status envelope_reader_feed(struct envelope_reader *reader, struct span byt
 enum status envelope_reader_finish(struct envelope_reader *reader, struct error *e);
 
 /* After every stretch finished: were all regions seen, once, and do their nonces fit one writer's
- * order? Gives the plaintext's exact size. E_NOT_AUTHENTIC. Call it for empty blobs too. */
+ * order? Gives the plaintext's exact size. E_NOT_AUTHENTIC. Call it for empty blobs too. Of CSE_V1
+ * with wrong padding PLAIN_SIZE is how much the sink got: what is compared with right plaintext can
+ * be compared with that as well, so that both take the same time. */
 enum status envelope_verdict(struct envelope *envelope, uint64_t *plain_size, struct error *e);
 
 /* ---- Writing: client-side encryption 2.0 ---- */

@@ -63,6 +63,9 @@ unsigned nonce_encodings(const uint8_t nonce[static NONCE_SIZE], uint64_t region
 enum status cse2_open(struct envelope *v, const struct envelope_metadata *m, const struct kek *kek,
                       struct error *e);
 
+/* Was there padding? E_NOT_AUTHENTIC. Sets the exact size; without padding, that of what went out. */
+enum status cse1_verdict(struct envelope *v, struct error *e);
+
 struct format {
     /* Checks sizes, sets the layout and the key. */
     enum status (*open)(struct envelope *v, const struct envelope_metadata *m,
@@ -84,7 +87,7 @@ struct envelope {
     uint8_t iv[BLOCK_SIZE];      /* CSE_V1 */
     bool is_ordered;             /* nonces must count the regions */
     _Atomic unsigned encodings;  /* those that fit all regions verified so far */
-    _Atomic uint64_t plain_seen; /* CSE_V1: the exact size, once the padding was seen */
+    _Atomic uint64_t plain_seen; /* CSE_V1, at its end: the exact size, or all if the padding was wrong */
     struct coverage coverage;
 };
 

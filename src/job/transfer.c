@@ -284,13 +284,45 @@ static enum status check_digest(struct transfer *transfer, uint64_t size, struct
     return OK;
 }
 
-static enum status judge(struct transfer *transfer, uint64_t *size, struct error *e)
+static enum status judge_content(struct transfer *transfer, uint64_t *size, struct error *e)
 {
-    TRY(envelope_verdict(transfer->envelope, size, e));
     if (config_of(transfer)->gunzip)
         TRY(inflate_file(transfer, size, e));
     TRY(check_size(transfer, *size, e));
-    TRY(check_digest(transfer, *size, e));
+    return check_digest(transfer, *size, e);
+}
+
+/*
+ * Version 1.0 has no tag. Whoever can write such a blob and sees whether its padding, its digest, its
+ * size or its gzip was wrong would learn its plaintext (CVE-2022-30187): so everything is looked at
+ * whatever the padding is, and all answers but yes are one.
+ */
+static enum status judge_v1(struct transfer *transfer, uint64_t *size, struct error *e)
+{
+    enum status verdict = envelope_verdict(transfer->envelope, size, e);
+    if (verdict != OK && verdict != E_NOT_AUTHENTIC)
+        return verdict;
+    enum status content = judge_content(transfer, size, e);
+    if (verdict == OK && content == OK)
+        return OK;
+    if (content != OK && content != E_NOT_AUTHENTIC && content != E_MISMATCH && content != E_SPACE)
+        return content;
+    (void)fail(e, E_NOT_AUTHENTIC, "the blob does not decrypt to what the job expects");
+    advise(e, "Version 1.0 is not authenticated, so no more is told: let its owner encrypt it again "
+              "with version 2.0");
+    return E_NOT_AUTHENTIC;
+}
+
+static enum status judge_verified(struct transfer *transfer, uint64_t *size, struct error *e)
+{
+    TRY(envelope_verdict(transfer->envelope, size, e));
+    return judge_content(transfer, size, e);
+}
+
+static enum status judge(struct transfer *transfer, uint64_t *size, struct error *e)
+{
+    const bool is_v1 = config_of(transfer)->format == CONFIG_FORMAT_CSE_V1;
+    TRY((is_v1 ? judge_v1 : judge_verified)(transfer, size, e));
     const struct output_entry entry = entry_of(transfer, *size);
     return output_file_seal(&transfer->file, &entry, e);
 }

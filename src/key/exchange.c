@@ -26,6 +26,9 @@ static const struct remedy REMEDIES[] = {
     {0, "ForbiddenByFirewall", NULL, "let the vault's firewall admit this network"},
     {0, "caller is not a trusted service", NULL, "let the vault's firewall admit this network"},
     {0, "KeyDisabled", NULL, "enable the key in the vault"},
+    {0, "does not have keys release permission", NULL,
+     "this vault has access policies instead of roles: give the identity the key permission "
+     "\"release\""},
     {0, "KeyNotFound", NULL, "check name and version of the key id, and that it names the right vault"},
     {400, NULL, "POST",
      "the key must be exportable and have a release policy, in a Premium vault or a managed HSM"},

@@ -195,6 +195,7 @@ class ContainerGroups(Case):
         self.assertEqual(0, results["decant"].returncode, results["decant"].stderr)
         self.assertEqual(0, results["workload"].returncode, results["workload"].stderr)
         self.assert_poured(results["workload"].stdout, volume="read-only")
+        self.assertIn('"seccomp":"filter"', results["decant"].stderr)  # the static program has it, and podman lets it
 
     def test_beside_that_fails_ends_the_wait(self):
         with self.group("beside", self.job(kid=self.key["versionless"] + "x")) as group:

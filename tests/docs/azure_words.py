@@ -15,10 +15,11 @@ import sys
 import blocks
 
 BY_HAND = {
-    "az confcom acipolicygen": ["--template-file", "-a", "--print-policy", "--outraw", "--outraw-pretty-print", "--disable-stdio",
+    "az confcom acipolicygen": ["--template-file", "-a", "--parameters", "-p", "--print-policy", "--outraw", "--outraw-pretty-print", "--disable-stdio",
                                 "--debug-mode", "--approve-wildcards", "-y", "--tar", "--input", "-i", "--save-to-file", "-s",
                                 "--virtual-node-yaml", "--diff", "-d", "--infrastructure-svn", "--exclude-default-fragments"],
     "az extension add": ["--name", "-n", "--upgrade", "-U"],
+    "kubectl annotate": ["-n", "--namespace", "--overwrite"],
     "kubectl apply": ["-f", "--filename", "-n", "--namespace"],
     "kubectl create": ["-f", "--filename", "-n", "--namespace", "--from-file", "--from-literal"],
     "kubectl delete": ["-f", "--filename", "-n", "--namespace"],
@@ -43,8 +44,8 @@ def used():
 def options_of(az, command):
     """What `COMMAND --help` lists; a trailing word may be an argument, then the command is shorter."""
     words = command.split()[1:]
-    while words:
-        done = subprocess.run([az, *words, "--help"], capture_output=True, text=True, check=False)
+    while words:  # from elsewhere: az is a Python module, and azure.py lies here
+        done = subprocess.run([az, *words, "--help"], cwd="/", capture_output=True, text=True, check=False)
         if done.returncode == 0 and "\nArguments" in done.stdout:
             return "az " + " ".join(words), sorted(set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)(?=[ :\]])",
                     "\n".join(line.split(" : ")[0].split("  :")[0] + " " for line in done.stdout.split("\n")

@@ -47,7 +47,7 @@ class World:
         return {"PATH": f"{tools}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": folder, "LANG": "C.UTF-8",
                 "HTTPS_PROXY": self.box["proxy"], "SSL_CERT_FILE": self.box["ca_file"],
                 "AZURE_POD_IDENTITY_AUTHORITY_HOST": self.box["identity"],
-                "UVM_SECURITY_CONTEXT_DIR": self.box["security_context"]}
+                "SANDBOX_CONTROL": self.box["control"], "UVM_SECURITY_CONTEXT_DIR": self.box["security_context"]}
 
     def furnish(self, page, folder):
         """The tools and the files of a page."""
@@ -85,8 +85,9 @@ class World:
 
     @staticmethod
     def files_of(page):
-        """A file that a page shows with `$ cat NAME` is what the page shows."""
-        for command in blocks.commands(page):
-            shown = re.fullmatch(r"cat ([\w.-]+)", command.text.strip())
-            if shown:
-                yield shown[1], command.shown
+        """A file that a page, or README.md, shows with `$ cat NAME` is what the page shows."""
+        for each in ("README.md", page):
+            for command in blocks.commands(each):
+                shown = re.fullmatch(r"cat ([\w.-]+)", command.text.strip())
+                if shown:
+                    yield shown[1], command.shown

@@ -272,6 +272,25 @@ class Refused(Case):
                 self.store("a", data, metadata)
                 self.bad(30, r"blob \w+/a", job=self.quick_job({"from": self.url("a"), "format": "cse-v1"}))
 
+    def test_version_one_is_no_oracle(self):
+        """CVE-2022-30187: wrong padding, and right padding around wrong plaintext, cannot be told apart; nor a wrong length, nor
+        what is no gzip. Neither by exit code nor by sentence, and nothing is tried again."""
+        content = self.plain(1000)
+        stored, metadata = self.encrypt(content, version="1.0")
+        self.store("a", stored, metadata)
+        details = {"from": self.url("a"), "format": "cse-v1", "sha256": sha256(content), "size": len(content)}
+        self.good(job=self.quick_job(details), files={"a": content})
+        answers = set()
+        for case, at in {"padding": len(stored) - 17, "content": 3}.items():
+            for more in ({}, {"decompress": "gzip"}):
+                with self.subTest(case=case, **more):
+                    self.store("a", stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1:], metadata)
+                    answers.add(self.bad(30, r"blob \w+/a", job=self.quick_job({**details, **more})).sentence)
+        self.store("a", stored, metadata)
+        answers.add(self.bad(30, job=self.quick_job({**details, "size": 999})).sentence)
+        answers.add(self.bad(30, job=self.quick_job({**details, "sha256": sha256(b"")})).sentence)
+        self.assertEqual(1, len(answers), answers)
+
     def test_wrong_key_file(self):
         self.put("a", self.plain(), rsa_key(2048))
         self.bad(14, r"blob \w+/a", "cannot be unwrapped", KID,

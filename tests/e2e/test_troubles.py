@@ -48,6 +48,9 @@ KEYS = (
           "The release policy names another attestation service, or the vault cannot reach it", "authority"),
     vault("Caller is not authorized to perform action on resource.\r\nAction: 'Microsoft.KeyVault/vaults/keys/release/action'",
           "The identity lacks the role", "Key Vault Crypto Service Release User"),
+    vault("The user, group or application 'appid=00000000-0000-4000-8000-000000000000' does not have keys release permission on "
+          "key vault 'contoso;location=northeurope'.", "The identity lacks the permission, in a vault with access policies",
+          "key permission"),
     vault("Client address (10.0.0.4) is not authorized and caller is not a trusted service.",
           "The vault's firewall", "firewall"),
     ("The access token is for another audience or tenant", 13, "release",
@@ -61,11 +64,13 @@ KEYS = (
     ("The vault throttles: 10 releases in 10 seconds, and the time is up", 22, "release",
      {"status": 429, "code": "Throttled", "message": "Request was not processed because too many requests were received.",
       "retry_after": 1}, ("Throttled",)),
+    ("The key is disabled", 13, "disabled_key", None, ("KeyDisabled", "enable")),
     ("The released key is not the one that encrypted the blob", 14, "other_key", None, ("version",)),
     ("A blob names a key that the job does not list", 14, "foreign_key", None, ("keys", "aliases")),
 )
 ATTESTATION = (
     ("Not a confidential container, or the device was not given to it", 10, "no_device", None, ("SEV-SNP",)),
+    ("The report is signed with the provider's key (VLEK), not the chip's", 10, "provider_key", None, ("VLEK",)),
     ("No certificates that fit the chip and its firmware", 10, "no_certificates", None, ("attestation.certificates",)),
     ("The host's firmware is below the service's baseline", 11, "attest",
      {"status": 400, "code": "InvalidParameter", "message": "The reported TCB version is below the baseline."},
@@ -81,6 +86,10 @@ IDENTITY = (
     ("The identity is not assigned to the container group", 12, "unknown_identity", None, ("identity",)),
 )
 STORAGE = (
+    ("The SAS has expired", 21, "expired_sas", None, ("expired",)),
+    ("The SAS was cut, or signed with a key that was renewed", 21, "cut_sas", None, ("AuthenticationFailed", "cut")),
+    storage(403, "InsufficientAccountPermissions", "The account being accessed does not have sufficient permissions to execute this "
+            "operation.", "The SAS, or the account's settings, allow less", 21, "permissions of the SAS"),
     storage(403, "AuthorizationPermissionMismatch", "This request is not authorized to perform this operation using this "
             "permission.", "The identity lacks the role on the container", 21, "Storage Blob Data Reader"),
     storage(403, "AuthorizationFailure", "This request is not authorized to perform this operation.",
@@ -94,15 +103,30 @@ STORAGE = (
             "archive tier"),
     storage(409, "PublicAccessNotPermitted", "Public access is not permitted on this storage account.",
             "No credential, and the account allows no public access", 21, "SAS or an identity"),
+    storage(409, "BlobBeingRehydrated", "This operation is not permitted because the blob is being rehydrated.",
+            "The blob is on its way back from the archive", 20, "wait until"),
     storage(503, "ServerBusy", "The server is busy.", "The account is over its limits, and the time is up", 22, "ServerBusy"),
+    storage(500, "OperationTimedOut", "The operation could not be completed within the permitted time.",
+            "The service is too slow, and the time is up", 22, "OperationTimedOut"),
+    ("The blob became smaller while it was read", 31, "range",
+     {"status": 416, "code": "InvalidRange", "message": "The range specified is invalid for the current size of the resource."},
+     ("who writes",)),
     ("The blob was replaced while it was read", 31, "range",
      {"status": 412, "code": "ConditionNotMet", "message": "The condition specified using HTTP conditional header(s) is not met."},
      ("changed",)),
     ("The blob has no encryption metadata", 30, "unencrypted", None, ("plain",)),
     ("The blob was written by an old SDK: client-side encryption 1.0", 30, "version_1", None, ("2.0", "cse-v1")),
+    ("A byte of the blob was changed", 30, "changed", None, ("authentic|genuine|tag",)),
+    ("The blob is not the one, or not all of the one, that the job expects", 31, "other_size", None, ("size|bytes",)),
+)
+PLACE = (
+    ("The volume is a disk, which its host can read", 40, "disk", None, ("not confidential",)),
+    ("The blobs do not fit", 41, "too_much", None, ("limits",)),
+    ("A blob's name leads out of the volume", 42, "bad_name", None, (r"\.\.",)),
+    ("A proxy or firewall opens TLS with a certificate of its own", 22, "foreign_tls", None, ("certificate", "network.ca_file")),
 )
 CHAPTERS = (("Hardware and attestation", ATTESTATION), ("Identity", IDENTITY), ("Key release", KEYS),
-            ("Blob storage and envelopes", STORAGE))
+            ("Blob storage and envelopes", STORAGE), ("Volume and network", PLACE))
 REQUESTS = {
     "release": {"service": "vault", "method": "POST", "path": "/release"},
     "attest": {"service": "attestation", "method": "POST"},
@@ -124,7 +148,7 @@ class Troubles(Case):
         job = self.job(self.url("train.csv"))
         if which in REQUESTS:
             self.box.control("fault", times=-1, action=action, **REQUESTS[which])
-            transient = action["status"] in (429, 503)
+            transient = action["status"] in (429, 500, 503)
             job["limits"] = {"timeout_s": 2 if transient else 60}
             return job
         return getattr(self, which)(job)
@@ -137,6 +161,53 @@ class Troubles(Case):
     def foreign_key(self, job):
         self.put("train.csv", self.plain(), kid="https://fabrikam.vault.azure.net/keys/kek")
         return job
+
+    def disabled_key(self, job):
+        disabled = self.box.key("disabled", enabled=False)
+        self.put("train.csv", self.plain(), disabled)
+        return {**job, "keys": [{"kid": disabled.versionless}]}
+
+    def provider_key(self, job):
+        """SIGNING_KEY, bits 2 to 4 of the word at 72 (AMD 56860)."""
+        with open(self.box["device"]["report_template"], "rb") as file:
+            report = bytearray(file.read())
+        report[72] = 1 << 2
+        path = os.path.join(self.folder, "vlek.bin")
+        with open(path, "wb") as file:
+            file.write(report)
+        self.environment_of_case = {"DOUBLE_SEV_REPORT": path}
+        return job
+
+    def expired_sas(self, job):
+        return {**job, "inputs": [{"from": f"{self.url('train.csv')}?{self.sas(seconds=-60)}"}]}
+
+    def cut_sas(self, job):
+        return {**job, "inputs": [{"from": f"{self.url('train.csv')}?{self.sas()[:-8]}"}]}
+
+    def changed(self, job):
+        stored, metadata = self.encrypt(self.plain())
+        self.store("train.csv", bytes([stored[0]]) + stored[1:-1] + bytes([stored[-1] ^ 1]), metadata)
+        return job
+
+    def other_size(self, job):
+        return {**job, "inputs": [{"from": self.url("train.csv"), "size": 1234567}]}
+
+    def disk(self, job):
+        self.environment_of_case = {"DOUBLE_STATFS_PATH": self.volume, "DOUBLE_STATFS_TYPE": "ef53"}
+        return job
+
+    def too_much(self, job):
+        self.put("train.csv", bytes(3 << 20))
+        return {**job, "limits": {"max_plaintext_mib": 2}}
+
+    def bad_name(self, job):
+        self.put("s/../../etc/passwd", self.plain())
+        return {**job, "inputs": [{"from": self.url("s/"), "to": "train"}]}
+
+    def foreign_tls(self, job):
+        kid = "https://contoso.vault.azure.net/keys/kek"
+        self.put("train.csv", self.plain(), kid=kid)
+        return {**job, "keys": [{"kid": kid}], "network": {"proxy": self.box["proxy"]}}
 
     def no_device(self, job):
         self.environment_of_case = {"DOUBLE_SEV": ""}

@@ -75,6 +75,19 @@ class Release(unittest.TestCase):
         output("dpkg", f"--root={root}", "--force-depends", "--force-not-root", "-i", one("decant_*.deb"))
         self.assertIn("install ok installed", output("dpkg-query", f"--admindir={root}/var/lib/dpkg", "-s", "decant"))
 
+    def test_package_installs_in_a_clean_debian(self):
+        """Of the release that it was built on, with what it depends on from there and nothing else."""
+        with open("/etc/os-release", encoding="ascii") as file:
+            suite = re.search(r"VERSION_CODENAME=(\w+)", file.read())[1]
+        install = 'chroot "$1" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends /decant.deb'
+        said = subprocess.run(["mmdebstrap", "--quiet", "--variant=apt", suite, "/dev/null",
+                               f'--customize-hook=cp {one("decant_*.deb")} "$1/decant.deb"', f"--customize-hook={install} >&2",
+                               '--customize-hook=chroot "$1" /usr/bin/decant --version >&2',
+                               '--customize-hook=chroot "$1" test -s /etc/ssl/certs/ca-certificates.crt'],
+                              capture_output=True, text=True, check=False, timeout=900)
+        self.assertEqual(0, said.returncode, said.stderr[-3000:])
+        self.assertIn(f"\ndecant {self.version}\n", said.stderr)
+
     def test_tarball_is_the_commit_and_always_the_same(self):
         made = one("decant-*.tar.gz")
         with gzip.open(made) as file:
