@@ -1,7 +1,7 @@
-"""Every call fails once: `python3 tests/fault/campaign.py [--full] [--jobs N] [--results FILE] [--call NAME [--number N]]`.
+"""Every call fails once: `python3 tests/fault/campaign.py [--full [--seconds S]] [--jobs N] [--results FILE] [--call NAME [--number N]]`.
 
 For each function of calls.h: its call number 1, 2, 3 … fails, one in each run, until a run ends without having reached it.
-The complete enumeration writes its counts to FILE and goes on where an interrupted one stopped. Without --full: of each
+The complete enumeration writes its counts to FILE and goes on where one that was interrupted, or stopped after S seconds, ended. Without --full: of each
 function the first call, the last and one in between, and of the memory's so many that all phases of a run are met.
 """
 
@@ -32,12 +32,12 @@ class Tally:
 
     def __init__(self, path=None):
         self.path, self.lock = path, threading.Lock()
-        self.calls, self.failures = {}, []
+        self.calls, self.failures, self.seconds = {}, [], 0
         if path and os.path.exists(path):
             with open(path, encoding="ascii") as file:
                 kept = json.load(file)
             self.calls = {each["call"]: each for each in kept["calls"]}
-            self.failures = kept["failures"]
+            self.failures, self.seconds = kept["failures"], kept.get("seconds", 0)
 
     def note(self, group, call, number, code, finding):
         with self.lock:
@@ -63,7 +63,7 @@ class Tally:
         if not self.path:
             return
         text = json.dumps({"calls": sorted(self.calls.values(), key=lambda row: (row["class"], row["call"])),
-                           "failures": self.failures, **more}, indent=1)
+                           "failures": self.failures, "seconds": self.seconds, **more}, indent=1)
         with open(self.path + ".new", "w", encoding="ascii") as file:
             file.write(text + "\n")
         os.replace(self.path + ".new", self.path)
@@ -81,8 +81,9 @@ class Tally:
 class Campaign:
     """Lanes that run side by side against one sandbox."""
 
-    def __init__(self, jobs, tally):
+    def __init__(self, jobs, tally, seconds=None):
         self.scene, self.tally, self.jobs = scene.Scene(), tally, jobs
+        self.until = time.monotonic() + seconds if seconds else float("inf")
         self.lanes = [scene.Lane(self.scene, str(i)) for i in range(jobs)]
         self.free, self.lock = list(self.lanes), threading.Lock()
         self.groups = dict((name, group) for group, name in table())
@@ -128,7 +129,7 @@ class Campaign:
     def complete(self, call):
         """Numbers 1, 2 … of CALL until CHUNK of them in a row are not reached: threads make the count vary by a few."""
         following, complete = self.tally.next_of(call)
-        while not complete:
+        while not complete and time.monotonic() < self.until:
             reached = self.each([(call, number) for number in range(following, following + CHUNK * self.jobs)])
             complete = not any(reached)
             following += len(reached)
@@ -156,7 +157,9 @@ def run_full(campaign, tally):
     start = time.time()
     for _, call in sorted(table(), key=lambda row: (row[0] == "memory", row)):
         campaign.complete(call)
-    tally.write(seconds=round(time.time() - start), commit=commit(), complete=True)
+    whole = all(tally.next_of(call)[1] for _, call in table())
+    tally.seconds += round(time.time() - start)
+    tally.write(commit=commit(), complete=whole)
 
 
 def by_code(item):
@@ -173,6 +176,7 @@ def show(tally):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seconds", type=float, help="stop a complete enumeration after so long")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--results", help="where a complete enumeration keeps its counts")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
@@ -180,7 +184,7 @@ def main():
     parser.add_argument("--number", type=int)
     options = parser.parse_args()
     tally = Tally(options.results if options.full else None)
-    campaign = Campaign(options.jobs, tally)
+    campaign = Campaign(options.jobs, tally, options.seconds)
     try:
         counts = campaign.baseline()
         if options.number:
