@@ -8,6 +8,7 @@ function the first call, the last and one in between, and of the memory's so man
 import argparse
 import collections
 import concurrent.futures
+import itertools
 import json
 import os
 import random
@@ -55,6 +56,14 @@ class Tally:
             row["next"], row["complete"] = following, complete
             self.write()
 
+    def total_of(self, call, count):
+        """How many numbers are gone through where the order is not 1, 2, 3 …: a prime a bit over COUNT, the same in each run."""
+        with self.lock:
+            row = self.calls.setdefault(call, {"class": "memory", "call": call, "failed": 0, "codes": {}, "next": 1, "complete": False})
+            if "of" not in row:
+                row["of"] = next(number for number in itertools.count(count + CHUNK) if is_prime(number))
+            return row["of"]
+
     def next_of(self, call):
         row = self.calls.get(call)
         return (row["next"], row["complete"]) if row else (1, False)
@@ -64,6 +73,7 @@ class Tally:
             return
         text = json.dumps({"calls": sorted(self.calls.values(), key=lambda row: (row["class"], row["call"])),
                            "failures": self.failures, "seconds": self.seconds, **more}, indent=1)
+        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
         with open(self.path + ".new", "w", encoding="ascii") as file:
             file.write(text + "\n")
         os.replace(self.path + ".new", self.path)
@@ -126,14 +136,30 @@ class Campaign:
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(lambda pair: self.one(*pair), work))
 
-    def complete(self, call):
-        """Numbers 1, 2 … of CALL until CHUNK of them in a row are not reached: threads make the count vary by a few."""
+    def complete(self, call, count):
+        """Numbers 1, 2 … of CALL, which was called COUNT times when nothing failed, until some in a row are not reached:
+        threads make the count vary by a few. Of MANY, evenly spread ones first."""
         following, complete = self.tally.next_of(call)
+        step = CHUNK * self.jobs if count > CHUNK else max(1, count)
         while not complete and time.monotonic() < self.until:
-            reached = self.each([(call, number) for number in range(following, following + CHUNK * self.jobs)])
-            complete = not any(reached)
+            numbers = range(following, following + step)
+            if count > MANY:
+                reached = self.each([(call, spread(index, self.tally.total_of(call, count))) for index in numbers])
+                complete = following + step > self.tally.total_of(call, count)
+            else:
+                reached = self.each([(call, number) for number in numbers])
+                complete = not any(reached)
             following += len(reached)
             self.tally.progress(self.groups[call], call, following, complete)
+
+
+def is_prime(number):
+    return all(number % by for by in range(2, int(number ** 0.5) + 1))
+
+
+def spread(index, total):
+    """The numbers 1 … TOTAL, a prime, each once for INDEX 1 … TOTAL, in an order whose every beginning is spread evenly."""
+    return 1 + index * int(total * 0.618) % total
 
 
 def sample(counts, groups, dice):
@@ -153,13 +179,13 @@ def commit():
     return told.stdout.strip()
 
 
-def run_full(campaign, tally):
+def run_full(campaign, tally, counts):
     start = time.time()
     for _, call in sorted(table(), key=lambda row: (row[0] == "memory", row)):
-        campaign.complete(call)
+        campaign.complete(call, counts.get(call, 0))
     whole = all(tally.next_of(call)[1] for _, call in table())
     tally.seconds += round(time.time() - start)
-    tally.write(commit=commit(), complete=whole)
+    tally.write(commit=commit(), date=time.strftime("%Y-%m-%d", time.gmtime()), complete=whole)
 
 
 def by_code(item):
@@ -193,9 +219,9 @@ def main():
             print(result, judge.finding(campaign.lanes[0], campaign.groups[options.call], options.call, result), sep="\n")
             return 0
         if options.call:
-            campaign.complete(options.call)
+            campaign.complete(options.call, counts.get(options.call, 0))
         elif options.full:
-            run_full(campaign, tally)
+            run_full(campaign, tally, counts)
         else:
             print(f"seed {options.seed}")
             campaign.each(sample(counts, campaign.groups, random.Random(options.seed)))

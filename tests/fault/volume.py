@@ -180,7 +180,7 @@ def cases():
         yield table.Case("full", f"{mib} MiB for 8 MiB out of a gzip", 0 if mib >= NEEDED_MIB else 41,
                          lambda place, n=mib: full_by_inflating(place, n))
     for inodes in range(2, 25):
-        yield table.Case("inodes", f"{inodes} inodes for 8 files", 0 if inodes >= 17 else 41,
+        yield table.Case("inodes", f"{inodes} inodes for 8 files", 0 if inodes >= 15 else 41,
                          lambda place, n=inodes: full_of_inodes(place, n))
     yield table.Case("full", "another program fills it meanwhile", 41, filled_meanwhile)
     for mib in range(9, 20):
