@@ -171,7 +171,7 @@ def signals_part():
     text = f"""
 ## Signals
 
-At random moments between start and end of a complete run over 12 blobs. {sum(row['runs'] for row in kept['rows'])} runs.
+At random moments between start and end of a complete run with attestation and release, over six blobs. {sum(row['runs'] for row in kept['rows'])} runs.
 
 {made(kept['about'])}
 """

@@ -1,10 +1,23 @@
 """A place where cases run one after the other, beside other lanes: a sandbox, a volume and the harness's judgement."""
 
+import atexit
+import functools
+import os
 import re
 import shutil
+import tempfile
 
 import scene
 from scene import harness
+
+
+@functools.cache
+def keys():
+    if os.environ.get("FAULT_KEYS"):
+        return os.environ["FAULT_KEYS"]
+    folder = tempfile.mkdtemp(prefix="decant-fault-keys-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class Lane(harness.Case):
@@ -15,10 +28,19 @@ class Lane(harness.Case):
 
     def __init__(self, number):
         super().__init__()
-        self.box = harness.Box()
+        self.box = harness.Box("--keys", keys())        # made once: they take longer than many a case
         self.number, self.secrets, self.plaintexts = number, [self.box["client_secret"], self.box["account_key"]], []
         self.folder, self.volume = self.temporary(None), self.temporary("/dev/shm")
         self.containers = 0
+        self.shortcut = self.ready_made_pair() if os.path.exists(scene.FAULT) else {}
+
+    def ready_made_pair(self):
+        """The ephemeral RSA pair need not be made in each of hundreds of runs: see fault.c."""
+        return {"FAULT_PAIR": scene.pair_file(self.folder), "FAULT_STATE": scene.State(os.path.join(self.folder, "state")).path,
+                "LD_PRELOAD": " ".join([harness.preload("sev_device", "files"), scene.FAULT])}
+
+    def environment(self, **changes):
+        return super().environment(**{**self.shortcut, **changes})
 
     def fresh(self):
         """Nothing of the case before is left."""

@@ -11,8 +11,8 @@ import typing
 import table
 from scene import harness
 
-LIMITS_S = (3, 15)          # of runs that are to end by their time limit; the second where the first was over too early
-GRACE_S = 20                # how much later such a run may end here
+LIMITS_S = (4, 30)          # of runs that are to end by their time limit; the second where the first was over too early
+GRACE_S = 60                # how much later such a run may end here
 TRIES_MAX = 60
 NOBODY = "http://127.0.0.1:9"
 SIZE = 5000                 # of the blob: a body of 5 KiB

@@ -67,7 +67,7 @@ def play(place, case):
         row["code"] = result.code
         if result.code != case.expected:
             row["finding"] = f"exit {result.code}: {place.words_of(result)}"
-    except AssertionError as error:
+    except (AssertionError, OSError) as error:
         row["finding"] = str(error)[:3000]
     if "finding" in row:
         print(f"{case.key}: {row['finding']}", flush=True)
