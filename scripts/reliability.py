@@ -43,7 +43,13 @@ CLASSES = {"memory": "memory", "openssl": "OpenSSL", "curl": "libcurl", "parsers
 
 
 def made(about):
-    return f"Run at commit {about['commit']} on {about['date']}, in {about['seconds']} s.\n"
+    return f"Run at commit {', '.join(about['commits'])}, up to {about['date']}, in {about['seconds']} s.\n"
+
+
+def how_many(name, kept):
+    """A complete run that was interrupted says so."""
+    total = len(TABLES[name])
+    return f"{total} runs." if len(kept.rows) == total else f"{len(kept.rows)} of {total} cases; a complete run goes on with the others."
 
 
 def grid(head, rows):
@@ -121,16 +127,16 @@ def network_rows(rows):
 
 
 def network_part():
-    kept = table.kept("network")
+    kept = table.Results("network")
     text = f"""
 ## Network
 
-Each request, broken in each way: once (or a few times), which a run has to get over, or for good. {len(kept['rows'])} runs. Runs that
+Each request, broken in each way: once (or a few times), which a run has to get over, or for good. {how_many('network', kept)} Runs that
 would wait end by a time limit of {table_limit()} s.
 
-{made(kept['about'])}
+{made(kept.about)}
 """
-    return text + grid(("what happens", *COLUMNS.values()), network_rows(kept["rows"]))
+    return text + grid(("what happens", *COLUMNS.values()), network_rows(kept.rows))
 
 
 def table_limit():
@@ -155,27 +161,27 @@ def volume_rows(rows):
 
 
 def volume_part():
-    kept = table.kept("volume")
+    kept = table.Results("volume")
     text = f"""
 ## Volume
 
-A tmpfs of its own for each case. {len(kept['rows'])} runs.
+A tmpfs of its own for each case. {how_many('volume', kept)}
 
-{made(kept['about'])}
+{made(kept.about)}
 """
-    return text + grid(("", "volume", "exit code"), volume_rows(kept["rows"]))
+    return text + grid(("", "volume", "exit code"), volume_rows(kept.rows))
 
 
 def signals_part():
-    kept = table.kept("signals")
+    kept = table.Results("signals")
     text = f"""
 ## Signals
 
-At random moments between start and end of a complete run with attestation and release, over six blobs. {sum(row['runs'] for row in kept['rows'])} runs.
+At random moments between start and end of a complete run with attestation and release, over six blobs. {sum(row['runs'] for row in kept.rows)} runs.
 
-{made(kept['about'])}
+{made(kept.about)}
 """
-    return text + grid(("signal", "runs", "end"), [(row["signal"], row["runs"], row["end"]) for row in kept["rows"]])
+    return text + grid(("signal", "runs", "end"), [(row["signal"], row["runs"], row["end"]) for row in kept.rows])
 
 
 TITLES = {"envelope": "Envelopes: a blob of three regions, client-side encryption 2.0", "substitution": "What the format cannot tell",
@@ -183,16 +189,18 @@ TITLES = {"envelope": "Envelopes: a blob of three regions, client-side encryptio
 
 
 def tamper_part():
-    kept = table.kept("tamper")
+    kept = table.Results("tamper")
     text = f"""
 ## Tamper matrix
 
 One thing is changed, and the whole program runs against it. Where the format itself cannot tell the change, the run succeeds, and the row
 names what in the job closes it; the rows with it follow.
 
-{made(kept['about'])}"""
+{how_many('tamper', kept)}
+
+{made(kept.about)}"""
     for group, title in TITLES.items():
-        rows = [(row["case"], row["code"], row.get("note", "")) for row in kept["rows"] if row["group"] == group]
+        rows = [(row["case"], row["code"], row.get("note", "")) for row in kept.rows if row["group"] == group]
         text += f"\n### {title}\n\n" + grid(("changed", "exit code", ""), rows)
     return text
 

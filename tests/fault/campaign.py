@@ -1,4 +1,4 @@
-"""Every call fails once: `python3 tests/fault/campaign.py [--full [--seconds S]] [--jobs N] [--results FILE] [--call NAME [--number N]]`.
+"""Every call fails once: `python3 tests/fault/campaign.py [--full [--seconds S]] [--seal] [--jobs N] [--results FILE] [--call NAME [--number N]]`.
 
 For each function of calls.h: its call number 1, 2, 3 … fails, one in each run, until a run ends without having reached it.
 The complete enumeration writes its counts to FILE and goes on where one that was interrupted, or stopped after S seconds, ended. Without --full: of each
@@ -20,6 +20,7 @@ import time
 
 import judge
 import scene
+import sealing
 from preload import table
 
 ROOT = os.path.dirname(os.path.dirname(scene.HERE))
@@ -91,10 +92,10 @@ class Tally:
 class Campaign:
     """Lanes that run side by side against one sandbox."""
 
-    def __init__(self, jobs, tally, seconds=None):
-        self.scene, self.tally, self.jobs = scene.Scene(), tally, jobs
+    def __init__(self, jobs, tally, seconds=None, kind=scene.Lane):
+        self.scene, self.tally, self.jobs = kind.scene_of(), tally, jobs
         self.until = time.monotonic() + seconds if seconds else float("inf")
-        self.lanes = [scene.Lane(self.scene, str(i)) for i in range(jobs)]
+        self.lanes = [kind(self.scene, str(i)) for i in range(jobs)]
         self.free, self.lock = list(self.lanes), threading.Lock()
         self.groups = dict((name, group) for group, name in table())
 
@@ -108,7 +109,7 @@ class Campaign:
         lane = self.lanes[0]
         lane.empty()
         result = lane.run()
-        wrong = judge.of_success(lane)
+        wrong = lane.after_success()
         if wrong or result.code != 0 or not lane.state.armed:
             raise SystemExit(f"the run without a fault is not good: {wrong}\n{result}")
         return dict(lane.state.counts)
@@ -206,11 +207,12 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--results", help="where a complete enumeration keeps its counts")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    parser.add_argument("--seal", action="store_true", help="of decant seal instead of decant run")
     parser.add_argument("--call")
     parser.add_argument("--number", type=int)
     options = parser.parse_args()
     tally = Tally(options.results if options.full else None)
-    campaign = Campaign(options.jobs, tally, options.seconds)
+    campaign = Campaign(options.jobs, tally, options.seconds, sealing.Lane if options.seal else scene.Lane)
     try:
         counts = campaign.baseline()
         if options.number:

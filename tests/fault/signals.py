@@ -25,6 +25,7 @@ class Campaign:
         self.places = queue.Queue()
         self.lanes = [lane.Lane(number) for number in range(jobs)]
         self.lock, self.ends, self.findings = threading.Lock(), {}, []
+        self.note = lambda rows: None   # hears what there is so far
         for place in self.lanes:
             self.furnish(place)
             self.places.put(place)
@@ -63,6 +64,7 @@ class Campaign:
             self.places.put(place)
         with self.lock:
             self.ends[name, end] = self.ends.get((name, end), 0) + 1
+            self.note(self.rows())
 
     @staticmethod
     def signalled(place, number, after):

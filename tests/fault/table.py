@@ -10,6 +10,7 @@ import json
 import os
 import queue
 import random
+import threading
 import time
 import typing
 
@@ -19,6 +20,7 @@ import scene
 
 RESULTS = os.path.join(scene.HERE, "results")
 FULL = bool(os.environ.get("FAULT_FULL"))
+WRITE_EACH = 5
 JOBS = int(os.environ.get("FAULT_JOBS", "2"))
 
 
@@ -74,8 +76,8 @@ def play(place, case):
     return row
 
 
-def run(cases, jobs=JOBS):
-    """The rows of CASES in their order."""
+def run(cases, jobs=JOBS, note=lambda row: None):
+    """The rows of CASES in their order; NOTE hears of each when it is there."""
     places = queue.Queue()
     lanes = [lane.Lane(number) for number in range(min(jobs, len(cases)))]
     for each in lanes:
@@ -84,40 +86,73 @@ def run(cases, jobs=JOBS):
     def one(case):
         place = places.get()
         try:
-            return play(place, case)
+            row = play(place, case)
         finally:
             places.put(place)
+        note(row)
+        return row
 
     try:
-        with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+        with concurrent.futures.ThreadPoolExecutor(max(1, len(lanes))) as pool:
             return list(pool.map(one, cases))
     finally:
         for each in lanes:
             each.close()
 
 
-def keep(name, rows, seconds, **more):
-    """What a complete run found, for the document."""
-    os.makedirs(RESULTS, exist_ok=True)
-    path = os.path.join(RESULTS, name + ".json")
-    about = {"commit": campaign.commit(), "date": time.strftime("%Y-%m-%d", time.gmtime()), "seconds": round(seconds), **more}
-    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=True) for row in rows)
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(f'{{"about": {json.dumps(about)},\n "rows": [\n{lines}\n ]}}\n')
-    os.replace(path + ".new", path)
+class Results:
+    """What complete runs found, in a file that an interrupted one goes on with."""
+
+    def __init__(self, name):
+        self.path, self.lock, self.start = os.path.join(RESULTS, name + ".json"), threading.Lock(), time.monotonic()
+        self.about, self.rows = {"commits": [], "seconds": 0}, []
+        if os.path.exists(self.path):
+            with open(self.path, encoding="ascii") as file:
+                kept = json.load(file)
+            self.about, self.rows = kept["about"], kept["rows"]
+
+    def write(self, rows):
+        with self.lock:
+            commit, now = campaign.commit(), time.monotonic()
+            if commit not in self.about["commits"]:
+                self.about["commits"].append(commit)
+            self.about["seconds"] += round(now - self.start)
+            self.about["date"] = time.strftime("%Y-%m-%d", time.gmtime())
+            self.start, self.rows = now, rows
+            os.makedirs(RESULTS, exist_ok=True)
+            lines = ",\n".join("  " + json.dumps(row, ensure_ascii=True) for row in rows)
+            with open(self.path + ".new", "w", encoding="ascii") as file:
+                file.write(f'{{"about": {json.dumps(self.about)},\n "rows": [\n{lines}\n ]}}\n')
+            os.replace(self.path + ".new", self.path)
 
 
-def kept(name):
-    with open(os.path.join(RESULTS, name + ".json"), encoding="ascii") as file:
-        return json.load(file)
+def run_missing(name, cases):
+    """All of CASES that have no good row yet; the rows of all."""
+    results, lock = Results(name), threading.Lock()
+    wanted = {(case.group, case.name): case for case in cases}
+    rows = {}
+    for row in results.rows:
+        case = wanted.get((row["group"], row["case"]))
+        if case and "finding" not in row and (row["code"], row.get("note", "")) == (case.expected, case.note):
+            rows[case.group, case.name] = row
+
+    def in_order():
+        return [rows[key] for key in wanted if key in rows]
+
+    def note(row):
+        with lock:
+            rows[row["group"], row["case"]] = row
+            if len(rows) % WRITE_EACH == 0:
+                results.write(in_order())
+
+    run([case for key, case in wanted.items() if key not in rows], note=note)
+    results.write(in_order())
+    return in_order()
 
 
 def check(test, name, cases, per_group):
-    """The body of a test: a sample of CASES, or all of them; then the results are kept."""
+    """The body of a test: a sample of CASES; or all of them, of which the results are kept."""
     chosen = sample(cases, per_group)
-    start = time.monotonic()
-    rows = run(chosen)
-    if FULL and len(rows) == len(cases):
-        keep(name, rows, time.monotonic() - start)
+    rows = run_missing(name, cases) if FULL and len(chosen) == len(cases) else run(chosen)
     print(f"{name}: {len(rows)} of {len(cases)} cases")
     test.assertEqual([f"{row['group']}: {row['case']}: {row['finding']}" for row in rows if "finding" in row], [])
