@@ -225,8 +225,8 @@ static enum status publish_or_undo(struct volume *v, struct span summary, struct
     return s;
 }
 
-/* Unmounted, moved away or covered by another mount, the directory that we hold is still good to write
- * to, but nobody would find there what we publish. */
+/* Unmounted, moved away or covered by another mount, the directory that we hold is still good to
+ * write to, but nobody would find there what we publish. */
 static enum status root_check(const struct volume *v, struct error *e)
 {
     struct stat held;

@@ -72,6 +72,7 @@ class Tally:
     def write(self, **more):
         if not self.path:
             return
+        more = {"commit": commit(), "date": time.strftime("%Y-%m-%d", time.gmtime()), **more}
         text = json.dumps({"calls": sorted(self.calls.values(), key=lambda row: (row["class"], row["call"])),
                            "failures": self.failures, "seconds": self.seconds, **more}, indent=1)
         os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
@@ -186,7 +187,7 @@ def run_full(campaign, tally, counts):
         campaign.complete(call, counts.get(call, 0))
     whole = all(tally.next_of(call)[1] for _, call in table())
     tally.seconds += round(time.time() - start)
-    tally.write(commit=commit(), date=time.strftime("%Y-%m-%d", time.gmtime()), complete=whole)
+    tally.write(complete=whole)
 
 
 def by_code(item):

@@ -8,7 +8,7 @@ import table
 
 class Network(unittest.TestCase):
     def test_each_request_at_each_phase(self):
-        table.check(self, "network", network.CASES, per_group=5)
+        table.check(self, "network", network.CASES, per_group=4)
 
     def test_no_case_twice(self):
         keys = [case.key for case in network.CASES]

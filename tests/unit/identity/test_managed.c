@@ -277,10 +277,17 @@ static void hosts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(request),     cmocka_unit_test(waited_out), cmocka_unit_test(update),
-        cmocka_unit_test(outlasted),   cmocka_unit_test(final),      cmocka_unit_test(too_long),
-        cmocka_unit_test(unreachable), cmocka_unit_test(hosts),      cmocka_unit_test(direct),
-        cmocka_unit_test(out_of_time), cmocka_unit_test(reached_but_silent),
+        cmocka_unit_test(request),
+        cmocka_unit_test(waited_out),
+        cmocka_unit_test(update),
+        cmocka_unit_test(outlasted),
+        cmocka_unit_test(final),
+        cmocka_unit_test(too_long),
+        cmocka_unit_test(unreachable),
+        cmocka_unit_test(hosts),
+        cmocka_unit_test(direct),
+        cmocka_unit_test(out_of_time),
+        cmocka_unit_test(reached_but_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
