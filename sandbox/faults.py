@@ -20,9 +20,13 @@ ACTIONS = {
     "not_json": "a body that is no JSON",
     "redirect": "302 to this URL",
     "cut_after": "send so many bytes of the body, then close",
+    "cut_head_after": "send so many bytes of the status line and headers, then close",
+    "reset": "break the connection off with a reset in the place of an answer; the service does not see the request",
     "drop": "close without an answer; the service does not see the request",
     "drop_answer": "close without an answer after the service did what was asked",
     "slow_bps": "send the body at this rate",
+    "slow_head_bps": "send status line and headers at this rate",
+    "gzip": "compress the body, asked or not, and say so",
     "wrong_range": "true: another range, told truthfully; 'header': a wrong Content-Range; 'bytes': the bytes of another "
     "place under the right one; 'total': a wrong total size",
     "ignore_range": "200 and the whole blob",

@@ -4,10 +4,12 @@ A service is an object with a `name`, `handle(request) -> Answer`, and `refusal(
 the form that the real service gives it. A service refuses by raising Refusal.
 """
 
+import gzip
 import json
 import re
 import socket
 import socketserver
+import struct
 import sys
 import threading
 import time
@@ -195,6 +197,9 @@ def after(answer, action):
         data = bytearray(answer.body.read(0, answer.body.size))
         data[int(action["flip_byte"]) % len(data)] ^= 1
         answer.body = Content(data)
+    if action.get("gzip"):
+        answer.body = Content(gzip.compress(bytes(answer.body.read(0, answer.body.size))))
+        answer.headers["Content-Encoding"] = "gzip"
     for name, value in action.get("headers", {}).items():
         for old in [each for each in answer.headers if each.lower() == name.lower()]:
             del answer.headers[old]
@@ -229,9 +234,11 @@ class Handler(BaseHTTPRequestHandler):
         action = self.server.world.faults.take(service.name, request.method, request.target)
         if "delay_ms" in action:
             time.sleep(action["delay_ms"] / 1000)
-        if action.get("drop"):
+        if action.get("drop") or action.get("reset"):
             self.entry(service, request, 0)
             self.close_connection = True
+            if action.get("reset"):
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return None
         answer = self.answer(service, request, action)
         self.entry(service, request, answer.status)
@@ -285,12 +292,18 @@ class Handler(BaseHTTPRequestHandler):
         }
         if answer.status not in (204, 304):
             headers.setdefault("Content-Length", str(size))
-        if "cut_after" in action or self.close_connection:
+        if {"cut_after", "cut_head_after"} & set(action) or self.close_connection:
             headers["Connection"] = "close"
             self.close_connection = True
         text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         reason = self.responses.get(answer.status, ("Status",))[0]
         head = f"HTTP/1.1 {answer.status} {reason}\r\n{text}\r\n".encode("latin-1", "replace")
+        if "cut_head_after" in action:
+            self.connection.sendall(head[: action["cut_head_after"]])
+            return
+        if "slow_head_bps" in action:
+            self.trickle(Content(head), len(head), action["slow_head_bps"])
+            head = b""
         if request.method == "HEAD" or answer.status in (204, 304):
             self.connection.sendall(head)
             return
@@ -308,6 +321,10 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.sendall(head + bytes(body.read(0, count)))
             return
         self.connection.sendall(head)
+        self.trickle(body, count, slow_bps)
+
+    def trickle(self, body, count, slow_bps):
+        """COUNT bytes of BODY, at a rate if one is given."""
         step = max(1, min(PIECE, int(slow_bps) // 10)) if slow_bps else PIECE
         for at in range(0, count, step):
             piece = body.read(at, min(step, count - at))

@@ -122,7 +122,7 @@ fault_full() {
     configure build-fault -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=leak &&
         compile build-fault decant unit_tests &&
         DECANT=$PWD/build-fault/decant DOUBLES=$PWD/build-fault/tests/double $python tests/fault/campaign.py --full \
-            --jobs "$jobs" --results tests/fault/results.json
+            --jobs "$jobs" --results tests/fault/results/calls.json
 }
 
 all_steps="lint unit fuzz schema sandbox e2e hardening interop docs fault image pods deploy package"

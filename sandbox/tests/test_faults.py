@@ -1,6 +1,8 @@
 """Faults on demand."""
 
+import gzip
 import http.client
+import socket
 import time
 import unittest
 
@@ -77,10 +79,37 @@ class Faults(SandboxTest):
             self.get()
         self.assertEqual(caught.exception.partial, DATA[:100])
 
+    def test_reset(self):
+        self.order({"reset": True})
+        with self.assertRaises(ConnectionResetError):
+            self.get()
+        self.assertEqual(self.get().body, DATA)
+
+    def test_cut_within_the_head(self):
+        whole = self.raw()
+        for count in (0, 5, 12, 60):
+            self.order({"cut_head_after": count})
+            self.assertEqual(len(self.raw()), count)
+        self.assertTrue(whole.startswith(b"HTTP/1.1 200"))
+
+    def raw(self):
+        """Every byte of an answer."""
+        host, _, path = self.url.partition("//")[2].partition("/")
+        with socket.create_connection(host.split(":"), timeout=10) as connection:
+            connection.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nx-ms-version: 2021-12-02\r\n\r\n".encode())
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+    def test_gzip(self):
+        self.order({"gzip": True})
+        reply = self.get()
+        self.assertEqual((reply.headers["Content-Encoding"], gzip.decompress(reply.body)), ("gzip", DATA))
+
     def test_time(self):
         self.order({"delay_ms": 200})
         self.order({"slow_bps": len(DATA) * 4})
-        for _ in range(2):
+        self.order({"slow_head_bps": 1000})
+        for _ in range(3):
             start = time.monotonic()
             self.assertEqual(self.get().body, DATA)
             self.assertGreater(time.monotonic() - start, 0.18)

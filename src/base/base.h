@@ -56,6 +56,7 @@ enum [[nodiscard]] status{
 struct error {
     enum status status;
     bool transient;         /* the same request may succeed later */
+    bool unreached;         /* nobody answers at that address, or it has none */
     int64_t retry_after_ms; /* what the service asked for; 0 if it did not */
     char text[640];         /* what failed and where, one sentence without a final stop */
     char service_code[96];  /* the service's own error code, or "" */

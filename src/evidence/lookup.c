@@ -31,6 +31,7 @@ struct lookup {
     struct span report, offered;
     struct snp_report parsed;
     char answers[ANSWERS_SIZE]; /* "place: what was wrong; …" */
+    bool disturbed;             /* one that was reached may know it later */
 };
 
 /* A place to ask. ASK appends PEM; SOURCE already holds the place's name and may get a better one.
@@ -149,9 +150,13 @@ static enum status try_place(const struct lookup *lookup, const struct place *pl
 
 static enum status lookup_failed(const struct lookup *lookup, struct error *e)
 {
-    enum status status =
-        fail(e, E_NO_EVIDENCE, "no certificates fit this machine's report: %s", lookup->answers);
-    if (lookup->options->kind == EVIDENCE_SIDECAR)
+    bool later = lookup->disturbed || (lookup->http != NULL && http_deadline_is_over(lookup->http));
+    enum status status = fail(e, later ? E_NETWORK : E_NO_EVIDENCE,
+                              "no certificates fit this machine's report: %s", lookup->answers);
+    if (later)
+        advise(e, "start again later, or raise limits.timeout_s; a certificate service of the "
+                  "host's own is named in attestation.certificates");
+    else if (lookup->options->kind == EVIDENCE_SIDECAR)
         advise(e, "make sure that the sidecar runs in a confidential container: without a device "
                   "it makes its reports up");
     else
@@ -180,6 +185,7 @@ enum status lookup_certificates(const struct evidence_options *options, struct h
             pem = (struct buf){0};
             return OK;
         }
+        lookup.disturbed |= e->transient && !e->unreached;
         answer_note(&lookup, places[i].name, e);
     }
     return lookup_failed(&lookup, e);

@@ -90,6 +90,12 @@ static const struct meaning *meaning_of(const struct exchange *x, CURLcode code)
     return &unknown;
 }
 
+static bool is_unreached(const struct meaning *m)
+{
+    return m == &unreached || m->code == CURLE_COULDNT_CONNECT ||
+           m->code == CURLE_COULDNT_RESOLVE_HOST || m->code == CURLE_COULDNT_RESOLVE_PROXY;
+}
+
 enum status deadline_failure(const struct http_request *request, struct error *e)
 {
     enum status status =
@@ -98,7 +104,7 @@ enum status deadline_failure(const struct http_request *request, struct error *e
     return status;
 }
 
-bool deadline_is_over(const struct http *http)
+bool http_deadline_is_over(const struct http *http)
 {
     return http->deadline_ms != DEADLINE_NEVER &&
            clock_ms() + DEADLINE_SLACK_MS >= http->deadline_ms;
@@ -107,7 +113,7 @@ bool deadline_is_over(const struct http *http)
 enum status exchange_failure(struct exchange *x, CURLcode code)
 {
     TRY(stop_check(x->e));
-    if (code == CURLE_OPERATION_TIMEDOUT && deadline_is_over(x->session->http))
+    if (code == CURLE_OPERATION_TIMEDOUT && http_deadline_is_over(x->session->http))
         return deadline_failure(x->request, x->e);
     const struct meaning *m = meaning_of(x, code);
     const char *said = x->session->said;
@@ -117,6 +123,7 @@ enum status exchange_failure(struct exchange *x, CURLcode code)
                               (int)at.size, (const char *)(const void *)at.data, m->text,
                               curl_easy_strerror(code), show ? ": " : "", show ? said : "");
     x->e->transient = m->transient;
+    x->e->unreached = is_unreached(m);
     advise(x->e, "%s", m->remedy);
     return status;
 }

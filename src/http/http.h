@@ -94,8 +94,8 @@ struct http_stream {
 };
 
 /* One try, no retries. A 2xx answer must say how long it is. A failure of HEAD or TAKE comes back
- * as it is; one of the transport is E_NETWORK with e->transient set. OK: the answer is complete,
- * its length as announced. */
+ * as it is; one of the transport is E_NETWORK with e->transient set, and e->unreached if nobody was
+ * there. OK: the answer is complete, its length as announced. */
 enum status http_stream(struct http_session *session, const struct http_request *request,
                         const struct http_stream *stream, struct http_reply *reply,
                         struct error *e);
@@ -123,5 +123,7 @@ struct http_retry {
     int64_t started_ms;
 };
 bool http_again(struct http_session *session, struct http_retry *retry, struct error *e);
+/* The settings' deadline has passed: what failed may have failed for that alone. */
+bool http_deadline_is_over(const struct http *http);
 
 #endif

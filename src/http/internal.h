@@ -67,7 +67,6 @@ int64_t reply_retry_after_ms(const struct http_reply *reply);
 /* failure.c: what libcurl's CODE means for the user. */
 enum status exchange_failure(struct exchange *x, CURLcode code);
 #define DEADLINE_SLACK_MS 20 /* libcurl may end a transfer a little early */
-bool deadline_is_over(const struct http *http);
 /* The same sentence wherever the run's own time limit ends a request. */
 enum status deadline_failure(const struct http_request *request, struct error *e);
 

@@ -205,7 +205,7 @@ static enum status times_set(struct exchange *x)
     if (limit == 0 && !is_bulk)
         limit = CALL_MS;
     if (x->session->http->deadline_ms != DEADLINE_NEVER) {
-        if (deadline_is_over(x->session->http))
+        if (http_deadline_is_over(x->session->http))
             return deadline_failure(r, x->e);
         int64_t left = x->session->http->deadline_ms - clock_ms();
         if (left < 1)

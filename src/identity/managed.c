@@ -75,7 +75,8 @@ static enum status ask(struct http_session *session, const struct http_request *
     AUTO(http_reply_free) struct http_reply reply = {0};
 
     if (http_call(session, request, &reply, e) != OK) {
-        *unreached |= e->transient; /* else it is only the run's time that is over */
+        if (e->transient) /* else it is only the run's time that is over */
+            *unreached = e->unreached;
         return e->status;
     }
     *unreached = false;

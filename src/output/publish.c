@@ -225,12 +225,26 @@ static enum status publish_or_undo(struct volume *v, struct span summary, struct
     return s;
 }
 
+/* Unmounted, moved away or covered by another mount, the directory that we hold is still good to
+ * write to, but nobody would find there what we publish. */
+static enum status root_check(const struct volume *v, struct error *e)
+{
+    struct stat held;
+    struct stat named;
+    if (fstat(v->root, &held) == 0 && stat(v->path, &named) == 0 && held.st_dev == named.st_dev &&
+        held.st_ino == named.st_ino)
+        return OK;
+    (void)fail(e, E_BUG, "another directory is there than when the run began, or none");
+    advise(e, "leave the volume mounted where it is for as long as decant runs");
+    return E_BUG;
+}
+
 enum status volume_publish(struct volume *volume, struct span summary, struct error *e)
 {
     if (volume->dry || volume->published)
         return fail(e, E_BUG, "nothing to publish: %s",
                     volume->dry ? "a dry run" : "it was published before");
-    if (publish_or_undo(volume, summary, e) != OK)
+    if (root_check(volume, e) != OK || publish_or_undo(volume, summary, e) != OK)
         return wrap(e, "cannot publish to %.200s", volume->path);
     volume->published = true;
     return OK;

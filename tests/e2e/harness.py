@@ -74,11 +74,11 @@ class Key:
 class Box:
     """The sandbox, in a process of its own."""
 
-    def __init__(self):
+    def __init__(self, *options):
         self.state = tempfile.mkdtemp(prefix="decant-e2e-")
         self.keys = {}
         self.reset_at = 0
-        self.process = subprocess.Popen([sys.executable, os.path.join(ROOT, "sandbox"), "--state", self.state],
+        self.process = subprocess.Popen([sys.executable, os.path.join(ROOT, "sandbox"), "--state", self.state, *options],
                                         stdout=subprocess.PIPE, text=True)
         atexit.register(self.stop)
         line = self.process.stdout.readline()

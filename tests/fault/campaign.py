@@ -1,13 +1,14 @@
-"""Every call fails once: `python3 tests/fault/campaign.py [--full] [--jobs N] [--results FILE] [--call NAME [--number N]]`.
+"""Every call fails once: `python3 tests/fault/campaign.py [--full [--seconds S]] [--seal] [--jobs N] [--results FILE] [--call NAME [--number N]]`.
 
 For each function of calls.h: its call number 1, 2, 3 … fails, one in each run, until a run ends without having reached it.
-The complete enumeration writes its counts to FILE and goes on where an interrupted one stopped. Without --full: of each
+The complete enumeration writes its counts to FILE and goes on where one that was interrupted, or stopped after S seconds, ended. Without --full: of each
 function the first call, the last and one in between, and of the memory's so many that all phases of a run are met.
 """
 
 import argparse
 import collections
 import concurrent.futures
+import itertools
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import time
 
 import judge
 import scene
+import sealing
 from preload import table
 
 ROOT = os.path.dirname(os.path.dirname(scene.HERE))
@@ -32,12 +34,12 @@ class Tally:
 
     def __init__(self, path=None):
         self.path, self.lock = path, threading.Lock()
-        self.calls, self.failures = {}, []
+        self.calls, self.failures, self.seconds = {}, [], 0
         if path and os.path.exists(path):
             with open(path, encoding="ascii") as file:
                 kept = json.load(file)
             self.calls = {each["call"]: each for each in kept["calls"]}
-            self.failures = kept["failures"]
+            self.failures, self.seconds = kept["failures"], kept.get("seconds", 0)
 
     def note(self, group, call, number, code, finding):
         with self.lock:
@@ -55,6 +57,14 @@ class Tally:
             row["next"], row["complete"] = following, complete
             self.write()
 
+    def total_of(self, call, count):
+        """How many numbers are gone through where the order is not 1, 2, 3 …: a prime a bit over COUNT, the same in each run."""
+        with self.lock:
+            row = self.calls.setdefault(call, {"class": "memory", "call": call, "failed": 0, "codes": {}, "next": 1, "complete": False})
+            if "of" not in row:
+                row["of"] = next(number for number in itertools.count(count + CHUNK) if is_prime(number))
+            return row["of"]
+
     def next_of(self, call):
         row = self.calls.get(call)
         return (row["next"], row["complete"]) if row else (1, False)
@@ -62,8 +72,10 @@ class Tally:
     def write(self, **more):
         if not self.path:
             return
+        more = {"commit": commit(), "date": time.strftime("%Y-%m-%d", time.gmtime()), **more}
         text = json.dumps({"calls": sorted(self.calls.values(), key=lambda row: (row["class"], row["call"])),
-                           "failures": self.failures, **more}, indent=1)
+                           "failures": self.failures, "seconds": self.seconds, **more}, indent=1)
+        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
         with open(self.path + ".new", "w", encoding="ascii") as file:
             file.write(text + "\n")
         os.replace(self.path + ".new", self.path)
@@ -81,9 +93,10 @@ class Tally:
 class Campaign:
     """Lanes that run side by side against one sandbox."""
 
-    def __init__(self, jobs, tally):
-        self.scene, self.tally, self.jobs = scene.Scene(), tally, jobs
-        self.lanes = [scene.Lane(self.scene, str(i)) for i in range(jobs)]
+    def __init__(self, jobs, tally, seconds=None, kind=scene.Lane):
+        self.scene, self.tally, self.jobs = kind.scene_of(), tally, jobs
+        self.until = time.monotonic() + seconds if seconds else float("inf")
+        self.lanes = [kind(self.scene, str(i)) for i in range(jobs)]
         self.free, self.lock = list(self.lanes), threading.Lock()
         self.groups = dict((name, group) for group, name in table())
 
@@ -97,7 +110,7 @@ class Campaign:
         lane = self.lanes[0]
         lane.empty()
         result = lane.run()
-        wrong = judge.of_success(lane)
+        wrong = lane.after_success()
         if wrong or result.code != 0 or not lane.state.armed:
             raise SystemExit(f"the run without a fault is not good: {wrong}\n{result}")
         return dict(lane.state.counts)
@@ -125,14 +138,30 @@ class Campaign:
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(lambda pair: self.one(*pair), work))
 
-    def complete(self, call):
-        """Numbers 1, 2 … of CALL until CHUNK of them in a row are not reached: threads make the count vary by a few."""
+    def complete(self, call, count):
+        """Numbers 1, 2 … of CALL, which was called COUNT times when nothing failed, until some in a row are not reached:
+        threads make the count vary by a few. Of MANY, evenly spread ones first."""
         following, complete = self.tally.next_of(call)
-        while not complete:
-            reached = self.each([(call, number) for number in range(following, following + CHUNK * self.jobs)])
-            complete = not any(reached)
+        step = CHUNK * self.jobs if count > CHUNK else max(1, count)
+        while not complete and time.monotonic() < self.until:
+            numbers = range(following, following + step)
+            if count > MANY:
+                reached = self.each([(call, spread(index, self.tally.total_of(call, count))) for index in numbers])
+                complete = following + step > self.tally.total_of(call, count)
+            else:
+                reached = self.each([(call, number) for number in numbers])
+                complete = not any(reached)
             following += len(reached)
             self.tally.progress(self.groups[call], call, following, complete)
+
+
+def is_prime(number):
+    return all(number % by for by in range(2, int(number ** 0.5) + 1))
+
+
+def spread(index, total):
+    """The numbers 1 … TOTAL, a prime, each once for INDEX 1 … TOTAL, in an order whose every beginning is spread evenly."""
+    return 1 + index * int(total * 0.618) % total
 
 
 def sample(counts, groups, dice):
@@ -152,11 +181,13 @@ def commit():
     return told.stdout.strip()
 
 
-def run_full(campaign, tally):
+def run_full(campaign, tally, counts):
     start = time.time()
     for _, call in sorted(table(), key=lambda row: (row[0] == "memory", row)):
-        campaign.complete(call)
-    tally.write(seconds=round(time.time() - start), commit=commit(), complete=True)
+        campaign.complete(call, counts.get(call, 0))
+    whole = all(tally.next_of(call)[1] for _, call in table())
+    tally.seconds += round(time.time() - start)
+    tally.write(complete=whole)
 
 
 def by_code(item):
@@ -173,14 +204,16 @@ def show(tally):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seconds", type=float, help="stop a complete enumeration after so long")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--results", help="where a complete enumeration keeps its counts")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    parser.add_argument("--seal", action="store_true", help="of decant seal instead of decant run")
     parser.add_argument("--call")
     parser.add_argument("--number", type=int)
     options = parser.parse_args()
     tally = Tally(options.results if options.full else None)
-    campaign = Campaign(options.jobs, tally)
+    campaign = Campaign(options.jobs, tally, options.seconds, sealing.Lane if options.seal else scene.Lane)
     try:
         counts = campaign.baseline()
         if options.number:
@@ -189,9 +222,9 @@ def main():
             print(result, judge.finding(campaign.lanes[0], campaign.groups[options.call], options.call, result), sep="\n")
             return 0
         if options.call:
-            campaign.complete(options.call)
+            campaign.complete(options.call, counts.get(options.call, 0))
         elif options.full:
-            run_full(campaign, tally)
+            run_full(campaign, tally, counts)
         else:
             print(f"seed {options.seed}")
             campaign.each(sample(counts, campaign.groups, random.Random(options.seed)))

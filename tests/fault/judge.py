@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 
-import scene
 from scene import harness
 
 # Which exit codes a class may end with: 0 where the failure can be lived with. A lack of memory accuses nobody.
@@ -14,32 +13,6 @@ ALLOWED = {"memory": {0, 1, 41}, "openssl": set(harness.ALL_CODES) | {0},
 
 
 LIBRARY_LEAK = "leak in OpenSSL"    # in the place of an exit code, which the sanitizer's hides
-
-
-def contents(volume):
-    return {name: content for name, (mode, content) in harness.tree(volume).items() if mode[0] != "d"}
-
-
-def of_success(lane):
-    """What is wrong with the volume after a run that says it succeeded, or None."""
-    found = contents(lane.volume)
-    ready = found.pop(".decant/ready.json", None)
-    if ready is None:
-        return "no ready.json"
-    if found != scene.FILES:
-        return f"files {sorted(found)}, not the right ones"
-    return None
-
-
-def of_failure(lane, result):
-    """The same after one that says it failed."""
-    left = contents(lane.volume)
-    named = [name for name in left if not name.startswith(".decant/stage/")]
-    if named:
-        return f"published {named} with exit code {result.code}"
-    if harness.tree(lane.volume):
-        return f"left {sorted(harness.tree(lane.volume))}"
-    return None
 
 
 def words(result):
@@ -69,7 +42,7 @@ def verdict(lane, group, result):
         return f"ended with {result.code}"
     if result.code not in ALLOWED[group]:
         return f"exit code {result.code} is not for this class: {result.sentence}"
-    return of_success(lane) if result.code == 0 else of_failure(lane, result)
+    return lane.after_success() if result.code == 0 else lane.after_failure(result)
 
 
 def where(lane):
@@ -89,7 +62,7 @@ def finding(lane, group, call, result):
     stack = where(lane)
     if is_library_leak(result, stack):
         result.code = LIBRARY_LEAK
-        what = of_success(lane) and of_failure(lane, result)
+        what = lane.after_success() and lane.after_failure(result)
         if what is None:
             return None
     return {"what": what, "where": stack, "said": re.sub(r"\s+", " ", result.err[-1500:])}

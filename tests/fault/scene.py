@@ -78,6 +78,8 @@ class Scene:
 class Lane:
     """One place where runs follow one another: a volume, a state file, a job."""
 
+    scene_of, command = Scene, "run"
+
     def __init__(self, scene, name):
         self.scene = scene
         self.volume = tempfile.mkdtemp(prefix="decant-fault-", dir="/dev/shm")
@@ -101,8 +103,29 @@ class Lane:
         wish = {"FAULT_STATE": self.state.path}
         if call:
             wish |= {"FAULT_CALL": call, "FAULT_NUMBER": str(number)}
-        process = subprocess.run([harness.DECANT, "run", "-c", self.job], env=self.scene.environment(**wish),
+        process = subprocess.run([harness.DECANT, self.command, "-c", self.job], env=self.scene.environment(**wish),
                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
         self.state.read()
         return harness.Result(process.returncode, process.stdout.decode(errors="replace"),
                               process.stderr.decode(errors="replace"))
+
+    def contents(self):
+        return {name: content for name, (mode, content) in harness.tree(self.volume).items() if mode[0] != "d"}
+
+    def after_success(self):
+        """What is wrong with the volume after a run that says it succeeded, or None."""
+        found = self.contents()
+        if found.pop(".decant/ready.json", None) is None:
+            return "no ready.json"
+        if found != FILES:
+            return f"files {sorted(found)}, not the right ones"
+        return None
+
+    def after_failure(self, result):
+        """The same after one that says it failed."""
+        named = [name for name in self.contents() if not name.startswith(".decant/stage/")]
+        if named:
+            return f"published {named} with exit code {result.code}"
+        if harness.tree(self.volume):
+            return f"left {sorted(harness.tree(self.volume))}"
+        return None

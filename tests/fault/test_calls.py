@@ -1,15 +1,17 @@
 """One call fails in a complete run: a sample of every class. `make fault FAULT_FULL=1` does them all."""
 
 import os
-import random
 import subprocess
 import unittest
 
 import campaign
 from scene import FAULT, harness
-from preload import table
+import sealing
+import table
+from preload import table as calls
 
 JOBS = 2
+SEALS = 100
 
 # Imports of decant that no fault is made of: they cannot fail, or end things.
 CANNOT_FAIL = set("""
@@ -44,24 +46,33 @@ def can_fail(name):
 class Table(unittest.TestCase):
     def test_every_library_call_is_in_it(self):
         """A new call of a library comes with a row in calls.h, or is named above as one that cannot fail."""
-        known = {name for _, name in table()}
+        known = {name for _, name in calls()}
         self.assertEqual(sorted(name for name in imports() if can_fail(name) and name not in known), [])
 
     def test_no_row_twice(self):
-        names = [name for _, name in table()]
+        names = [name for _, name in calls()]
         self.assertEqual(len(names), len(set(names)))
 
 
 @unittest.skipUnless(os.path.exists(FAULT), f"{FAULT} is not built: fault injection is for x86-64 only")
 class OneCallFails(unittest.TestCase):
+    def test_a_sample_of_seal(self):
+        dice = table.seed()
+        tally = campaign.Tally()
+        runs = campaign.Campaign(JOBS, tally, kind=sealing.Lane)
+        self.addCleanup(runs.close)
+        runs.each(dice.sample(campaign.sample(runs.baseline(), runs.groups, dice), SEALS))
+        campaign.show(tally)
+        self.assertEqual(tally.failures, [])
+        self.assertGreater(sum(failed - codes["0"] for _, failed, codes in tally.classes().values()), SEALS // 10)
+
     def test_a_sample(self):
-        seed = int(os.environ.get("FAULT_SEED", int.from_bytes(os.urandom(4), "big")))
-        print(f"FAULT_SEED={seed}")
+        dice = table.seed()
         tally = campaign.Tally()
         runs = campaign.Campaign(JOBS, tally)
         self.addCleanup(runs.close)
         counts = runs.baseline()
-        runs.each(campaign.sample(counts, runs.groups, random.Random(seed)))
+        runs.each(campaign.sample(counts, runs.groups, dice))
         campaign.show(tally)
         self.assertEqual(tally.failures, [])
         classes = tally.classes()

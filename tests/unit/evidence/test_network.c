@@ -157,6 +157,22 @@ static void world_close(struct world *w)
     peer_stop(&w->peer);
 }
 
+/* It answers, if only that it is busy: starting again may help, as it would not if nobody knew. */
+static void says_when_it_is_worth_a_retry(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    struct world w;
+    world_open(&w);
+    struct evidence_options options = {.certificates = w.url};
+    struct evidence_source *source = NULL;
+    w.busy = 100;
+    assert_fails(evidence_open(&options, w.http, &source, &e), E_NETWORK, "THIM: ", &e);
+    assert_non_null(strstr(e.remedy, "later"));
+    assert_null(source);
+    world_close(&w);
+}
+
 static void asks_thim(void **state)
 {
     (void)state;
@@ -431,6 +447,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_thim),
+        cmocka_unit_test(says_when_it_is_worth_a_retry),
         cmocka_unit_test(lists_all_answers),
         cmocka_unit_test(guesses_the_product),
         cmocka_unit_test(distrusts_the_fabric_variable),

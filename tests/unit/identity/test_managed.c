@@ -196,6 +196,29 @@ static void unreachable(void **state)
     environment_clear();
 }
 
+static void hang_up(void *context, const struct peer_request *q, struct peer_answer *a)
+{
+    (void)context;
+    (void)q;
+    a->close = true;
+}
+
+/* Somebody is there: so it is a disturbance, and no place without identities. */
+static void reached_but_silent(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    struct peer peer;
+    AUTO(secret_free) struct secret token = {0};
+    const struct identity_options options = {.kind = IDENTITY_MANAGED};
+    environment_clear();
+    peer_start(&peer, hang_up, NULL);
+    assert_int_equal(setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", peer_url(&peer), 1), 0);
+    assert_fails(ask_once(&options, VAULT, &token, 400, &e), E_NETWORK, "closed", &e);
+    peer_stop(&peer);
+    environment_clear();
+}
+
 /* The metadata service is on this host: a proxy never sees the request. */
 static void direct(void **state)
 {
@@ -254,10 +277,17 @@ static void hosts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(request),     cmocka_unit_test(waited_out), cmocka_unit_test(update),
-        cmocka_unit_test(outlasted),   cmocka_unit_test(final),      cmocka_unit_test(too_long),
-        cmocka_unit_test(unreachable), cmocka_unit_test(hosts),      cmocka_unit_test(direct),
+        cmocka_unit_test(request),
+        cmocka_unit_test(waited_out),
+        cmocka_unit_test(update),
+        cmocka_unit_test(outlasted),
+        cmocka_unit_test(final),
+        cmocka_unit_test(too_long),
+        cmocka_unit_test(unreachable),
+        cmocka_unit_test(hosts),
+        cmocka_unit_test(direct),
         cmocka_unit_test(out_of_time),
+        cmocka_unit_test(reached_but_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

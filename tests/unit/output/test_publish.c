@@ -50,6 +50,29 @@ static void files_and_ready_appear(void **state)
     assert_only_ready(root);
 }
 
+static void nothing_where_nobody_would_find_it(void **state)
+{
+    const char *root = scratch_path(state);
+    struct error e = {0};
+    AUTO(volume_close) struct volume *v = NULL;
+    char path[4096];
+    char away[4096];
+    (void)snprintf(path, sizeof path, "%s", below(root, "volume"));
+    (void)snprintf(away, sizeof away, "%s", below(root, "away"));
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_ok(volume_at(path, &v, &e), &e);
+    assert_ok(put(v, "a", "text", &e), &e);
+    assert_int_equal(rename(path, away), 0);
+    assert_fails(volume_publish(v, (struct span){0}, &e), E_BUG, "another directory is there", &e);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_fails(volume_publish(v, (struct span){0}, &e), E_BUG, "another directory is there", &e);
+    assert_false(exists(path, "a"));
+    assert_false(exists(away, "a"));
+    volume_close(&v);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(away), 0);
+}
+
 static void an_entry_tells_what_there_is(void **state)
 {
     const char *root = scratch_path(state);
@@ -398,6 +421,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(files_and_ready_appear),
+        TEST(nothing_where_nobody_would_find_it),
         TEST(an_entry_tells_what_there_is),
         TEST(nothing_to_publish_is_a_list_too),
         TEST(a_rerun_replaces),

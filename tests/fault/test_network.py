@@ -1,0 +1,19 @@
+"""Each request of a run, broken at each phase: a sample of every request; FAULT_FULL: the whole table, for docs/reliability.md."""
+
+import unittest
+
+import network
+import table
+
+
+class Network(unittest.TestCase):
+    def test_each_request_at_each_phase(self):
+        table.check(self, "network", network.CASES, per_group=4)
+
+    def test_no_case_twice(self):
+        keys = [case.key for case in network.CASES]
+        self.assertEqual(len(keys), len(set(keys)))
+
+
+if __name__ == "__main__":
+    unittest.main()
