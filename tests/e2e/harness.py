@@ -159,8 +159,8 @@ class Result:
 
 
 def note_code(code, arguments):
-    """For scripts/coverage.py, which wants to see every exit code: a line "CODE COMMAND" in the file EXIT_CODES."""
-    if "EXIT_CODES" in os.environ:
+    """For scripts/coverage.py, which wants to see every exit code: a line "CODE COMMAND" in the file EXIT_CODES. (Not if a shell ran it.)"""
+    if "EXIT_CODES" in os.environ and DECANT in arguments:
         command = arguments[arguments.index(DECANT) + 1:][:1]
         with open(os.environ["EXIT_CODES"], "a", encoding="ascii") as file:
             file.write(f"{code} {' '.join(command)}\n")

@@ -72,14 +72,16 @@ static void node_try(struct span in)
     must(span_is(url.path, "/metadata/THIM/amd/certification") && url.query.size == 0);
 }
 
-/* Everything at once, as a run does it. HOW: whether the job, or the node's variables, name the certificate service. */
+/* Everything at once, as a run does it. HOW: whether the job, or the node's variables, name the
+ * certificate service. */
 static void lookup_from(struct span in, uint8_t how)
 {
     static struct buf report;
     AUTO(found_free) struct found found = {0};
     AUTO(chunk_free) struct chunk offered = take_chunk(&in);
-    const struct evidence_options options = {.kind = (how & 1) != 0 ? EVIDENCE_AUTO : EVIDENCE_SIDECAR,
-                                             .certificates = (how & 2) != 0 ? "http://10.0.0.4/thim" : NULL};
+    const struct evidence_options options = {
+        .kind = (how & 1) != 0 ? EVIDENCE_AUTO : EVIDENCE_SIDECAR,
+        .certificates = (how & 2) != 0 ? "http://10.0.0.4/thim" : NULL};
     struct error e = {0};
     must(setenv("UVM_HOST_AMD_CERTIFICATE", "", 1) == 0);
     must(setenv("Fabric_NodeIPOrFQDN", (how & 4) != 0 ? "10.0.0.4" : "", 1) == 0);
@@ -105,8 +107,8 @@ static void lookup_how_try(struct span in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const ways[])(struct span) = {sidecar_try,  thim_try, kds_try,
-                                                platform_try, node_try, lookup_try, lookup_how_try};
+    static void (*const ways[])(struct span) = {
+        sidecar_try, thim_try, kds_try, platform_try, node_try, lookup_try, lookup_how_try};
     struct span in = span_of(data, size);
     uint8_t way = take_byte(&in);
     ways[way % COUNT(ways)](in);

@@ -16,7 +16,8 @@ static void token_check(enum status status, const struct access_token *t, struct
 }
 
 /* Ready-made, from a variable or a file. */
-static void given_try(struct span in, bool from_file, struct identity *identity, struct access_token *token)
+static void given_try(struct span in, bool from_file, struct identity *identity,
+                      struct access_token *token)
 {
     AUTO(text_free) char *text = strndup(in.size > 0 ? (const char *)in.data : "", in.size);
     struct error e = {0};

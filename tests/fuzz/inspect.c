@@ -1,9 +1,10 @@
 /*
- * What inspect is given to explain, and the files beside it. The first byte says how the thing is made of the input, the
- * second what it is said to be (0: nothing), the third which options there are. Mode 0: the thing as it is. 1: a JWS of
- * any header and payload, signed by the test vault; a key set. 2: an endorsement (COSE_Sign1) of any header and payload,
- * signed by the same. 3: a receipt whose report is signed by the test VCEK, and is about its runtime data. 4: a blob and
- * its metadata. 5: a security context directory.
+ * What inspect is given to explain, and the files beside it. The first byte says how the thing is
+ * made of the input, the second what it is said to be (0: nothing), the third which options there
+ * are. Mode 0: the thing as it is. 1: a JWS of any header and payload, signed by the test vault; a
+ * key set. 2: an endorsement (COSE_Sign1) of any header and payload, signed by the same. 3: a
+ * receipt whose report is signed by the test VCEK, and is about its runtime data. 4: a blob and its
+ * metadata. 5: a security context directory.
  */
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -21,10 +22,20 @@
 #define NOW    INT64_C(1767225600)
 #define SIGNED 672 /* bytes of a report, then r and s of 72 each */
 
-enum { WITH_CERTIFICATES = 1, WITH_ROOT = 2, WITH_JWKS = 4, WITH_HOST_DATA = 8, WITH_FILES = 16, WITH_CA = 32, VERIFY = 64, PEELED = 128 };
+enum {
+    WITH_CERTIFICATES = 1,
+    WITH_ROOT = 2,
+    WITH_JWKS = 4,
+    WITH_HOST_DATA = 8,
+    WITH_FILES = 16,
+    WITH_CA = 32,
+    VERIFY = 64,
+    PEELED = 128
+};
 
-static const char *const kinds[] = {NULL, "report", "thim", "certificates", "receipt", "metadata", "manifest", "release",
-                                    "token", "endorsement", "blob", "security-context"};
+static const char *const kinds[] = {NULL,      "report",      "thim",     "certificates",
+                                    "receipt", "metadata",    "manifest", "release",
+                                    "token",   "endorsement", "blob",     "security-context"};
 
 /* ---- Files that are nowhere ---- */
 
@@ -41,7 +52,8 @@ static void thing_close(struct thing *t)
 static struct thing thing_of(struct span bytes)
 {
     struct thing t = {.fd = memfd_create("thing", MFD_CLOEXEC)};
-    must(t.fd >= 0 && (bytes.size == 0 || write(t.fd, bytes.data, bytes.size) == (ssize_t)bytes.size));
+    must(t.fd >= 0 &&
+         (bytes.size == 0 || write(t.fd, bytes.data, bytes.size) == (ssize_t)bytes.size));
     (void)snprintf(t.path, sizeof t.path, "/proc/self/fd/%d", t.fd);
     return t;
 }
@@ -91,7 +103,8 @@ static void world_open(void)
 static struct inspect_options options_of(uint8_t kind, uint8_t flags)
 {
     static const char *const manifests[] = {FUZZ_DATA "/ca.pem"};
-    struct inspect_options options = {.as = kinds[kind % COUNT(kinds)], .now_unix_s = NOW, .verify = (flags & VERIFY) != 0};
+    struct inspect_options options = {
+        .as = kinds[kind % COUNT(kinds)], .now_unix_s = NOW, .verify = (flags & VERIFY) != 0};
     if ((flags & WITH_CERTIFICATES) != 0)
         options.certificates = TEST_DATA "/evidence/milan.pem";
     if ((flags & WITH_ROOT) != 0)
@@ -114,14 +127,15 @@ static void look(const struct inspect_options *options)
     AUTO(buf_free) struct buf text = BUF(ROOM * 8);
     struct error e = {0};
     enum status status = inspect(options, &seen, &e);
-    must_fail_as(status, &e, E_USAGE, E_NO_EVIDENCE, E_NOT_ATTESTED, E_BAD_KEY, E_NOT_AUTHENTIC, E_MISMATCH, E_SPACE);
+    must_fail_as(status, &e, E_USAGE, E_NO_EVIDENCE, E_NOT_ATTESTED, E_BAD_KEY, E_NOT_AUTHENTIC,
+                 E_MISMATCH, E_SPACE);
     if (status != OK)
         return;
     must(seen.kind != NULL && seen.findings.n > 0);
     for (size_t i = 0; i < seen.findings.n; i++)
         must(utf8_is_valid(span_text(seen.findings.list[i].text)));
-    must_fail_as(findings_verdict(&seen.findings, &e), &e, E_NO_EVIDENCE, E_NOT_ATTESTED, E_BAD_KEY, E_NOT_AUTHENTIC,
-                 E_MISMATCH);
+    must_fail_as(findings_verdict(&seen.findings, &e), &e, E_NO_EVIDENCE, E_NOT_ATTESTED, E_BAD_KEY,
+                 E_NOT_AUTHENTIC, E_MISMATCH);
     must_fail_as(findings_text(&seen.findings, &text, &e), &e, E_SPACE);
     must_fail_as(findings_json(&seen.findings, &text, &e), &e, E_SPACE);
 }
@@ -166,7 +180,8 @@ static void signature_of(struct span text, bool pss, struct buf *out)
     size_t size = sizeof signature;
     EVP_PKEY_CTX *padding = NULL;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    must(EVP_DigestSignInit(context, &padding, pss ? EVP_sha384() : EVP_sha256(), NULL, world.signer) == 1);
+    must(EVP_DigestSignInit(context, &padding, pss ? EVP_sha384() : EVP_sha256(), NULL,
+                            world.signer) == 1);
     if (pss)
         must(EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PSS_PADDING) == 1 &&
              EVP_PKEY_CTX_set_rsa_pss_saltlen(padding, RSA_PSS_SALTLEN_DIGEST) == 1);
@@ -236,7 +251,8 @@ static void endorsement_of(struct span *in, struct buf *out)
 }
 
 /* The genuine report about RUNTIME, with a byte of it changed before it is signed. */
-static void report_of(struct span runtime, size_t at, uint8_t bits, uint8_t out[static SNP_REPORT_SIZE])
+static void report_of(struct span runtime, size_t at, uint8_t bits,
+                      uint8_t out[static SNP_REPORT_SIZE])
 {
     uint8_t der[256];
     size_t size = sizeof der;
@@ -270,7 +286,8 @@ static void runtime_of(struct span body, struct span extra, struct buf *out)
 }
 
 /* Claims that agree with the report, and what the input puts in front of them. */
-static void claims_of(struct span runtime, const uint8_t *report, struct span first, struct buf *out)
+static void claims_of(struct span runtime, const uint8_t *report, struct span first,
+                      struct buf *out)
 {
     static const struct {
         const char *name;
@@ -296,8 +313,10 @@ static void receipt_try(struct span *in, struct inspect_options options, uint8_t
     AUTO(chunk_free) struct chunk first = take_chunk(in);
     size_t at = take_number(in, 2);
     uint8_t bits = take_byte(in), report[SNP_REPORT_SIZE];
-    AUTO(buf_free) struct buf runtime = BUF(ROOM), claims = BUF(ROOM), token = BUF(ROOM), out = BUF(ROOM * 2),
-                              base64 = BUF(ROOM), cose = BUF(ROOM), cose64 = BUF(ROOM);
+    AUTO(buf_free)
+    struct buf runtime = BUF(ROOM),
+               claims = BUF(ROOM), token = BUF(ROOM), out = BUF(ROOM * 2), base64 = BUF(ROOM),
+               cose = BUF(ROOM), cose64 = BUF(ROOM);
     runtime_of(chunk_span(&body), chunk_span(&extra), &runtime);
     report_of(buf_span(&runtime), at, bits, report);
     claims_of(buf_span(&runtime), report, chunk_span(&first), &claims);
@@ -329,7 +348,8 @@ static void blob_try(struct span *in, struct inspect_options options, uint8_t fl
 
 static void directory_try(struct span *in, struct inspect_options options)
 {
-    static const char *const names[] = {"security-policy-base64", "reference-info-base64", "host-amd-cert-base64"};
+    static const char *const names[] = {"security-policy-base64", "reference-info-base64",
+                                        "host-amd-cert-base64"};
     struct thing things[COUNT(names)];
     char paths[COUNT(names)][128];
     uint8_t there = take_byte(in);

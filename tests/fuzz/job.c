@@ -1,4 +1,5 @@
-/* A job's JSON; and the same from the variable DECANT_JOB, as it is or in base64, and from a file. */
+/* A job's JSON; and the same from the variable DECANT_JOB, as it is or in base64, and from a file.
+ */
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -36,14 +37,16 @@ static void loaded(const char *path, enum status as)
 /* PARSED: what came of TEXT by itself. */
 static void load_try(struct span text, enum status parsed)
 {
-    AUTO(text_free) char *variable = strndup(text.size > 0 ? (const char *)text.data : "", text.size);
+    AUTO(text_free)
+    char *variable = strndup(text.size > 0 ? (const char *)text.data : "", text.size);
     AUTO(buf_free) struct buf base64 = BUF((size_t)4 << 20);
     AUTO(descriptor_close) int fd = memfd_create("job", MFD_CLOEXEC);
     struct error e = {0};
     char path[64];
     must(variable != NULL && setenv("DECANT_JOB", variable, 1) == 0);
     loaded(NULL, E_BUG);
-    must(base64_encode(text, BASE64, &base64, &e) == OK && setenv("DECANT_JOB", buf_text(&base64), 1) == 0);
+    must(base64_encode(text, BASE64, &base64, &e) == OK &&
+         setenv("DECANT_JOB", buf_text(&base64), 1) == 0);
     loaded(NULL, text.size > 0 ? parsed : E_BUG);
     must(fd >= 0 && write(fd, text.data, text.size) == (ssize_t)text.size);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);

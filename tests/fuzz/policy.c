@@ -1,7 +1,7 @@
 /*
- * A release policy and a token (or claims): does the one let the other have the key? And a container policy's digest.
- * Mode 0: both are the input's text. 1: the token's payload is, and the policy comes in the vault's wrapping. 2: what
- * becomes host data.
+ * A release policy and a token (or claims): does the one let the other have the key? And a
+ * container policy's digest. Mode 0: both are the input's text. 1: the token's payload is, and the
+ * policy comes in the vault's wrapping. 2: what becomes host data.
  */
 #include "fuzz.h"
 #include "policy/internal.h"
@@ -23,8 +23,10 @@ static void wrapped_try(struct span policy, struct span claims)
     AUTO(buf_free) struct buf outer = BUF(ROOM), token = BUF(ROOM);
     struct error e = {0};
     must(buf_add(&outer, SPAN_LITERAL("{\"data\":\""), &e) == OK &&
-         base64_encode(policy, BASE64URL, &outer, &e) == OK && buf_add(&outer, SPAN_LITERAL("\"}"), &e) == OK);
-    must(buf_add(&token, SPAN_LITERAL("e30."), &e) == OK && base64_encode(claims, BASE64URL, &token, &e) == OK &&
+         base64_encode(policy, BASE64URL, &outer, &e) == OK &&
+         buf_add(&outer, SPAN_LITERAL("\"}"), &e) == OK);
+    must(buf_add(&token, SPAN_LITERAL("e30."), &e) == OK &&
+         base64_encode(claims, BASE64URL, &token, &e) == OK &&
          buf_add(&token, SPAN_LITERAL(".c2ln"), &e) == OK);
     evaluate_try(buf_span(&outer), buf_span(&token));
 }
