@@ -3,7 +3,7 @@
 BUILD ?= build
 CMAKE_FLAGS ?=
 
-.PHONY: all image release bench demo check test lint e2e interop fault fuzz sandbox clean help
+.PHONY: all image release bench demo check test lint coverage e2e interop fault fuzz sandbox clean help
 
 all: ## build build/decant (Release)
 	@scripts/setup.sh build
@@ -37,8 +37,13 @@ fuzz: ## fuzz each target for FUZZ_SECONDS (60) and keep what covers more
 bench: all ## speed and memory beside curl, the SDK, azcopy, rclone, age; ARGS=--quick for less
 	@tests/bench/run.sh --decant $(BUILD)/decant $(ARGS)
 
-lint: ## layers, warnings with gcc and clang
-	@scripts/check.sh lint
+lint: ## layers, warnings with gcc and clang, clang-tidy, cppcheck, gcc's analyser, valgrind, MemorySanitizer
+	@scripts/setup.sh check
+	@scripts/check.sh lint quality
+
+coverage: ## which lines the tests run, and the fuzz corpora alone; build-coverage/report/index.html
+	@scripts/setup.sh check
+	@scripts/check.sh coverage
 
 sandbox: ## start the sandbox alone, in build/sandbox
 	@scripts/setup.sh build

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint unit fuzz schema sandbox e2e hardening interop docs fault image pods deploy package ("build" just builds
-# what schema, e2e, interop, docs, fault, deploy and package need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all. The last line counts.
+# Every test, in steps that can be named alone: lint quality unit fuzz coverage schema sandbox e2e hardening interop docs fault image pods deploy package ("build"
+# just builds what schema, e2e, interop, docs, fault, deploy and package need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all.
+# A step that takes too long is ended and has failed. The last line counts, and says whether the working tree is as it was.
 set -u
 cd "$(dirname "$0")/.."
 checked=build-check # gcc, ASan and UBSan, warnings are errors
@@ -11,20 +12,49 @@ names=
 
 jobs=$(nproc)
 python=/usr/bin/python3 # Debian's, which has python3-cryptography
+unittests="scripts/unittests.py discover"
 
+# At the most, in seconds: several times what the step takes on two cores that do nothing else.
+limit_of() {
+    case $1 in
+    e2e | interop | docs | fault | image | pods | package | coverage | quality | java) echo 1800 ;;
+    fault_full) echo 14400 ;;
+    tree_same) echo 60 ;;
+    *) echo 900 ;;
+    esac
+}
+
+# step NAME FUNCTION: in a process group of its own, so that all of it can be ended.
 step() {
     name=$1
-    shift
+    limit=$(limit_of "$2")
     printf '\n== %s\n' "$name"
     start=$(date +%s)
-    if "$@"; then
+    timeout -k 20 "$limit" scripts/check.sh --function "$2" &
+    running=$!
+    wait $running
+    result=$?
+    running=
+    if [ $result -eq 0 ]; then
         passed=$((passed + 1))
         printf -- '-- %s: passed in %s s\n' "$name" "$(($(date +%s) - start))"
     else
         failed=$((failed + 1))
         names="$names $name"
-        printf -- '-- %s: FAILED\n' "$name"
+        case $result in
+        124 | 137) printf -- '-- %s: FAILED: ended, it took more than %s s\n' "$name" "$limit" ;;
+        *) printf -- '-- %s: FAILED\n' "$name" ;;
+        esac
     fi
+}
+
+# What git sees of the working tree; nothing where there is no git.
+tree_state() {
+    git status --porcelain 2>/dev/null && git diff HEAD | git hash-object --stdin
+}
+
+tree_same() {
+    [ "$(tree_state)" = "$tree" ] || { echo "the steps changed the working tree:"; git status --short; return 1; }
 }
 
 configure() {
@@ -56,6 +86,9 @@ build_release() {
 
 unit() {
     ctest --test-dir $checked --output-on-failure -j "$jobs"
+    result=$?
+    sed -n '/^skipped: /p' $checked/Testing/Temporary/LastTest.log | sort | uniq -c
+    return $result
 }
 
 # What fuzzing found, again, with both compilers.
@@ -65,7 +98,7 @@ fuzz() {
 }
 
 sandbox() {
-    $python -m unittest discover -s sandbox/tests
+    $python $unittests -s sandbox/tests
 }
 
 schema() {
@@ -73,11 +106,11 @@ schema() {
 }
 
 e2e() {
-    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/e2e -t tests/e2e
+    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python $unittests -s tests/e2e -t tests/e2e
 }
 
 docs() {
-    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/docs -t tests/docs
+    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python $unittests -s tests/docs -t tests/docs
 }
 
 interop() {
@@ -92,8 +125,20 @@ hardening() {
     scripts/hardening.sh
 }
 
+layers() {
+    scripts/layers.sh
+}
+
+quality() {
+    scripts/quality.sh
+}
+
+coverage() {
+    scripts/coverage.sh
+}
+
 fault() {
-    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python -m unittest discover -s tests/fault -t tests/fault
+    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python $unittests -s tests/fault -t tests/fault
 }
 
 image() {
@@ -108,13 +153,13 @@ pods() {
 deploy() {
     [ -x build-deploy/bin/python ] || $python -m venv build-deploy
     build-deploy/bin/pip install -q --disable-pip-version-check -r tests/deploy/requirements.txt || return 1
-    DECANT=$PWD/$checked/decant build-deploy/bin/python -m unittest discover -s tests/deploy -p 'test_manifests.py'
+    DECANT=$PWD/$checked/decant build-deploy/bin/python $unittests -s tests/deploy -p 'test_manifests.py'
 }
 
 # A release, made in full; the manual page and the completions.
 package() {
     deploy/image/containers.sh build-image scripts/release.sh build-package &&
-        DECANT=$PWD/$checked/decant RELEASE=$PWD/build-package $python -m unittest discover -s tests/package
+        DECANT=$PWD/$checked/decant RELEASE=$PWD/build-package $python $unittests -s tests/package
 }
 
 # Every call of a run fails once: half an hour. A faster build, which still counts what leaks; goes on where it stopped.
@@ -125,24 +170,46 @@ fault_full() {
             --jobs "$jobs" --results tests/fault/results/calls.json
 }
 
-all_steps="lint unit fuzz schema sandbox e2e hardening interop docs fault image pods deploy package"
+if [ "${1:-}" = --function ]; then # a step's own process
+    "$2"
+    exit
+fi
+
+running=
+trap '[ -z "$running" ] || kill "$running"; exit 130' INT TERM
+tree=$(tree_state)
+export tree
+all_steps="lint quality unit fuzz coverage schema sandbox e2e hardening interop docs fault image pods deploy package"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" hardening "* | *" interop "* | *" docs "* | *" fault "* | *" deploy "* | *" package "* | *" java "* | *" build "*) step "build with gcc, ASan and UBSan" build_checked ;;
+*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" hardening "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" deploy "* | *" package "* | *" build "*)
+    step "build with gcc, ASan and UBSan" build_checked
+    ;;
 esac
 for wanted in "$@"; do
     case $wanted in
     build) ;;
     lint)
-        step "layers" scripts/layers.sh
+        step "layers" layers
         step "build with clang" build_clang
         step "build for release" build_release
         ;;
     fault-full) step "every call fails once" fault_full ;;
-    unit | fuzz | schema | sandbox | e2e | hardening | interop | docs | fault | java | image | pods | deploy | package) step "$wanted" "$wanted" ;;
+    quality | unit | fuzz | coverage | schema | sandbox | e2e | hardening | interop | docs | fault | image | pods | deploy | package | java)
+        step "$wanted" "$wanted"
+        ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;
     esac
 done
+step "working tree as it was" tree_same
 [ -z "$names" ] || printf '\nfailed:%s\n' "$names"
-printf '\n%s passed, %s failed\n' "$passed" "$failed"
+if [ -z "$tree" ]; then
+    state="not a git checkout"
+elif [ "$(echo "$tree" | wc -l)" -eq 1 ]; then
+    state="the working tree is clean"
+else
+    state="the working tree has the changes it had"
+fi
+case $names in *"working tree"*) state="the steps changed the working tree" ;; esac
+printf '\n%s passed, %s failed; %s\n' "$passed" "$failed" "$state"
 [ "$failed" -eq 0 ]

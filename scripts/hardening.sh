@@ -13,7 +13,7 @@ build() {
 }
 
 run() {
-    DECANT=$PWD/$1/decant DOUBLES=$doubles $python -m unittest discover -s tests/hardening -t tests/hardening -p "$2"
+    DECANT=$PWD/$1/decant DOUBLES=$doubles $python scripts/unittests.py discover -s tests/hardening -t tests/hardening -p "$2"
 }
 
 [ -e "$doubles/libdouble_sev_device.so" ] || { echo "no $doubles/libdouble_sev_device.so: scripts/check.sh build" >&2; exit 1; }

@@ -5,7 +5,7 @@ set -eu
 
 build="gcc libc6-dev make cmake libcurl4-openssl-dev libssl-dev libcjson-dev zlib1g-dev libexpat1-dev libseccomp-dev
     python3 python3-cryptography ca-certificates"
-check="libcmocka-dev clang libclang-rt-dev curl openssl python3-venv"
+check="libcmocka-dev clang libclang-rt-dev curl openssl python3-venv clang-tidy cppcheck valgrind libc6-dbg gcovr"
 deploy="dpkg-dev buildah podman runc catatonit mmdebstrap busybox-static python3-yaml mandoc zsh fish"
 bench="python3-venv curl time openssl nginx-light libnginx-mod-http-headers-more-filter libnginx-mod-http-echo
     rclone age wrk gnuplot-nox libsecret-1-0"

@@ -13,15 +13,16 @@ import tempfile
 import unittest
 from urllib.parse import urlencode, urlsplit
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, ROOT)
 
 from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: E402
 
 from sandbox import jose, pki  # noqa: E402
 from sandbox.world import World  # noqa: E402
 
-FIXTURES = os.environ.get("TEST_FIXTURES")
-needs_fixtures = unittest.skipUnless(FIXTURES and os.path.isdir(FIXTURES), "TEST_FIXTURES names no folder")
+FIXTURES = os.environ.get("TEST_FIXTURES", os.path.join(os.path.dirname(ROOT), "shared", "fixtures"))
+needs_fixtures = unittest.skipUnless(os.path.isdir(FIXTURES), f"there is no {FIXTURES}; TEST_FIXTURES may name another folder")
 
 
 @functools.lru_cache(None)

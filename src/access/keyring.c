@@ -250,7 +250,7 @@ enum status keyring_allows(const struct job *job, const char *kid, const struct 
         return OK;
     (void)fail(e, E_BAD_KEY, "it wants the key \"%s\", which the job does not allow", kid);
     advise(e, "If that key is right, add it to \"keys\", or its id to that key's \"aliases\"");
-    return e->status;
+    return E_BAD_KEY;
 }
 
 enum status keyring_find(struct keyring *keyring, const char *kid, const struct kek **out,

@@ -290,7 +290,7 @@ int64_t clock_unix_s(void); /* wall clock, for expiry dates */
  */
 #define STOP_ON_FAILURE (-1)
 enum status stop_on_signals(struct error *e); /* installs the handlers; ignores SIGPIPE */
-void stop_request(int reason); /* a signal number or STOP_ON_FAILURE; the first stays */
+void stop_request(int why);    /* a signal number or STOP_ON_FAILURE; the first stays */
 int stop_reason(void);         /* 0 = go on */
 void stop_reset(void);         /* for tests and for the next stage of exec */
 /* What a process that failed with E exits with: its class, or 128 and the signal that stopped it. */

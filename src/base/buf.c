@@ -17,7 +17,7 @@ static enum status reserve(struct buf *b, size_t more, struct error *e)
     uint8_t *data = memory_new(capacity + 1);
     if (data == NULL)
         return fail(e, E_SPACE, "out of memory");
-    if (b->size > 0)
+    if (b->data != NULL)
         memcpy(data, b->data, b->size);
     data[b->size] = '\0';
     memory_free(b->data);

@@ -52,7 +52,7 @@ static enum status decode_group(struct span group, enum base64_kind kind, struct
         bits |= (uint32_t)value << (18 - 6 * i);
     }
     size_t n = group.size - 1;
-    if ((bits & (0xFFFFFFU >> (8 * n))) != 0 && n < 3)
+    if (n < 3 && (bits & (0xFFFFFFU >> (8 * n))) != 0)
         return fail(e, status_if_bad, "base64 with stray bits at its end");
     uint8_t three[3] = {(uint8_t)(bits >> 16), (uint8_t)(bits >> 8), (uint8_t)bits};
     enum status status = buf_add(out, span_of(three, n), e);

@@ -133,13 +133,13 @@ void log_final(const char *sentence, const struct error *e)
         put_line(&line);
 }
 
-void log_progress(const char *text)
+void log_progress(const char *line)
 {
     (void)pthread_mutex_lock(&state.mutex);
-    if (state.progress_shown || text[0] != '\0') {
+    if (state.progress_shown || line[0] != '\0') {
         (void)!write(STDERR_FILENO, "\r\033[K", 4);
-        (void)!write(STDERR_FILENO, text, strlen(text));
+        (void)!write(STDERR_FILENO, line, strlen(line));
     }
-    state.progress_shown = text[0] != '\0';
+    state.progress_shown = line[0] != '\0';
     (void)pthread_mutex_unlock(&state.mutex);
 }

@@ -14,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* The job may hold SAS; the others are credentials that decant takes for itself. */
 const char *const child_secret_variables[] = {
     "DECANT_JOB",          "AZURE_CLIENT_SECRET", "AZURE_STORAGE_SAS_TOKEN",

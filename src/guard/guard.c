@@ -41,7 +41,7 @@ int descriptors_close(void)
     AUTO(directory_close) DIR *directory = opendir("/proc/self/fd");
     const struct dirent *entry;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        int fd = atoi(entry->d_name); /* the kernel's digits; "." and ".." give 0 */
+        int fd = (int)strtol(entry->d_name, NULL, 10); /* the kernel's digits; "." and ".." give 0 */
         int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
         if (flags >= 0 && (flags & FD_CLOEXEC) == 0 && close(fd) == 0)
             closed++;

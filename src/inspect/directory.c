@@ -12,7 +12,8 @@
 static enum status explain_policy(struct subject *s, struct span text, struct error *e)
 {
     uint8_t digest[SHA256_SIZE] = {0};
-    TRY(policy_host_data(text, digest, e));
+    if (policy_host_data(text, digest, e) != OK)
+        return e->status = E_NO_EVIDENCE; /* the host wrote it, not the user */
     TRY(finding_note(s->findings, "container policy", e, "%zu letters; its digest:", text.size));
     return check_host_data(s, span_of(digest, sizeof digest), e);
 }

@@ -114,7 +114,7 @@ static void heap_free(struct load **heap)
 
 enum status shard_assign(struct shard_list *list, uint32_t mine, uint32_t shards, struct error *e)
 {
-    AUTO(order_free) struct shard_blob **order = memory_array(list->n, sizeof(*order));
+    AUTO(order_free) struct shard_blob **order = memory_array(list->n, sizeof(struct shard_blob *));
     AUTO(heap_free) struct load *heap = memory_array(shards, sizeof(*heap));
     if (order == NULL || heap == NULL || shards > SHARDS_MAX)
         return fail(e, E_SPACE, "no memory for %u shards", shards);
@@ -122,7 +122,7 @@ enum status shard_assign(struct shard_list *list, uint32_t mine, uint32_t shards
         order[i] = &list->blobs[i];
     for (uint32_t i = 0; i < shards; i++)
         heap[i].shard = i;
-    qsort(order, list->n, sizeof(*order), compare_sizes);
+    qsort(order, list->n, sizeof(struct shard_blob *), compare_sizes);
     for (size_t i = 0; i < list->n; i++) {
         order[i]->shard = heap[0].shard;
         if (__builtin_add_overflow(heap[0].bytes, order[i]->size, &heap[0].bytes) ||

@@ -194,5 +194,6 @@ static bool tree_remove_once(int parent, const char *name)
 /* Twice: nothing is to stay because one call had no descriptor or no memory at the moment. */
 bool tree_remove(int parent, const char *name)
 {
-    return tree_remove_once(parent, name) || tree_remove_once(parent, name);
+    bool gone = tree_remove_once(parent, name);
+    return gone || tree_remove_once(parent, name);
 }

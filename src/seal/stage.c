@@ -203,7 +203,7 @@ static enum status open_next(struct worker *worker, struct sealing **shared, boo
     AUTO(sealing_free) struct sealing *sealing = NULL;
     TRY(stop_check(e));
     TRY(next_file(worker->stage, &output, &file, found, e));
-    if (!*found)
+    if (!*found || output == NULL) /* both or none; analysers see only the second */
         return OK;
     TRY(sealing_new(seal, output, &file, worker->session, &sealing, e));
     if (seal->options->dry_run || (sealing->regions == 0 && !output->config->gzip))

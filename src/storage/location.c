@@ -60,7 +60,7 @@ static bool query_letters_are_sane(struct span query)
 {
     for (size_t i = 0; i < query.size; i++)
         if (query.data[i] <= ' ' || query.data[i] >= 0x7f ||
-            memchr("#\"<>\\^`{|}", query.data[i], 10) != NULL)
+            strchr("#\"<>\\^`{|}", query.data[i]) != NULL)
             return false;
     return true;
 }

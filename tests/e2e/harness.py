@@ -158,6 +158,14 @@ class Result:
         return f"exit {self.code}\nstdout: {self.out}\nstderr: {self.err}"
 
 
+def note_code(code, arguments):
+    """For scripts/coverage.py, which wants to see every exit code: a line "CODE COMMAND" in the file EXIT_CODES. (Not if a shell ran it.)"""
+    if "EXIT_CODES" in os.environ and DECANT in arguments:
+        command = arguments[arguments.index(DECANT) + 1:][:1]
+        with open(os.environ["EXIT_CODES"], "a", encoding="ascii") as file:
+            file.write(f"{code} {' '.join(command)}\n")
+
+
 def tree(folder):
     """Everything below FOLDER: relative path → (kind and mode, what it holds); but for a failed run's mark."""
     found = {}
@@ -315,7 +323,9 @@ class Case(unittest.TestCase):
             process.kill()
             out, err = process.communicate()
             self.fail(f"it did not end: {err.decode()}")
-        return self.judged(Result(process.returncode, out.decode(), err.decode()))
+        result = Result(process.returncode, out.decode(), err.decode())
+        note_code(result.code, process.args)
+        return self.judged(result)
 
     def run_decant(self, *arguments, job=None, environment=None, data=b""):
         return self.finish(self.start(list(arguments), job, environment), data)

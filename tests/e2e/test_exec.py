@@ -259,8 +259,7 @@ class ProcessOne(Exec):
     def setUp(self):
         why = can_unshare()
         if why:
-            print(f"skipped: no PID namespace here: {why}")
-            self.skipTest(why)
+            self.skipTest(f"no PID namespace here: {why}")
         super().setUp()
 
     def environment(self, **changes):

@@ -52,6 +52,9 @@ static void platform_try(struct span in)
          setenv("UVM_REFERENCE_INFO", text, 1) == 0);
     must_fail_as(platform_certificates(&pem, &e), &e, E_NO_EVIDENCE, E_SPACE);
     must_fail_as(platform_uvm_endorsements(&uvm, &e), &e, E_NO_EVIDENCE, E_SPACE);
+    must(setenv("UVM_SECURITY_POLICY", text, 1) == 0);
+    buf_clear(&uvm);
+    must_fail_as(platform_container_policy(&uvm, &e), &e, E_NO_EVIDENCE, E_SPACE);
 }
 
 /* Whatever the node calls itself, it makes a URL of http, that port and that path, or none. */
@@ -69,14 +72,20 @@ static void node_try(struct span in)
     must(span_is(url.path, "/metadata/THIM/amd/certification") && url.query.size == 0);
 }
 
-/* Everything at once, as a run does it. */
-static void lookup_try(struct span in)
+/* Everything at once, as a run does it. HOW: whether the job, or the node's variables, name the
+ * certificate service. */
+static void lookup_from(struct span in, uint8_t how)
 {
     static struct buf report;
     AUTO(found_free) struct found found = {0};
     AUTO(chunk_free) struct chunk offered = take_chunk(&in);
-    const struct evidence_options options = {.kind = EVIDENCE_SIDECAR};
+    const struct evidence_options options = {
+        .kind = (how & 1) != 0 ? EVIDENCE_AUTO : EVIDENCE_SIDECAR,
+        .certificates = (how & 2) != 0 ? "http://10.0.0.4/thim" : NULL};
     struct error e = {0};
+    must(setenv("UVM_HOST_AMD_CERTIFICATE", "", 1) == 0);
+    must(setenv("Fabric_NodeIPOrFQDN", (how & 4) != 0 ? "10.0.0.4" : "", 1) == 0);
+    must(setenv("THIM_ENDPOINT", (how & 8) != 0 ? "http://10.0.0.5/thim" : "", 1) == 0);
     if (report.size == 0)
         report = data_read(TEST_DATA "/evidence/milan.bin");
     wire_open(in);
@@ -85,10 +94,21 @@ static void lookup_try(struct span in)
                  &e, E_NO_EVIDENCE);
 }
 
+static void lookup_try(struct span in)
+{
+    lookup_from(in, 0);
+}
+
+static void lookup_how_try(struct span in)
+{
+    uint8_t how = take_byte(&in);
+    lookup_from(in, how);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const ways[])(struct span) = {sidecar_try,  thim_try, kds_try,
-                                                platform_try, node_try, lookup_try};
+    static void (*const ways[])(struct span) = {
+        sidecar_try, thim_try, kds_try, platform_try, node_try, lookup_try, lookup_how_try};
     struct span in = span_of(data, size);
     uint8_t way = take_byte(&in);
     ways[way % COUNT(ways)](in);

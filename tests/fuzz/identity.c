@@ -1,4 +1,7 @@
 /* Answers of the token endpoints, and ready-made tokens. The first byte picks. */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "identity/internal.h"
 #include "wire.h"
 
@@ -10,6 +13,25 @@ static void token_check(enum status status, const struct access_token *t, struct
     must_fail_as(status, e, E_NO_TOKEN, E_NETWORK);
     if (status == OK)
         must(token_is_sane(secret_view(&t->text)) && t->life_s >= 0 && t->life_s <= 2 * 86400);
+}
+
+/* Ready-made, from a variable or a file. */
+static void given_try(struct span in, bool from_file, struct identity *identity,
+                      struct access_token *token)
+{
+    AUTO(text_free) char *text = strndup(in.size > 0 ? (const char *)in.data : "", in.size);
+    struct error e = {0};
+    char path[64];
+    int fd = memfd_create("token", MFD_CLOEXEC);
+    must(text != NULL && setenv("FUZZ_TOKEN", text, 1) == 0);
+    must(fd >= 0 && write(fd, in.data, in.size) == (ssize_t)in.size);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    identity->kind = IDENTITY_TOKEN;
+    identity->vault_token.env = from_file ? NULL : "FUZZ_TOKEN";
+    identity->vault_token.file = from_file ? path : NULL;
+    token_check(given_token(identity, "https://vault.azure.net", token, &e), token, &e);
+    identity->vault_token = (struct identity_token_place){0};
+    (void)close(fd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -34,11 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         wire_open(in);
         token_check(entra_token(&identity, "https://vault.azure.net/", &token, &e), &token, &e);
     } else {
-        AUTO(text_free) char *text = strndup(in.size > 0 ? (const char *)in.data : "", in.size);
-        must(setenv("FUZZ_TOKEN", text, 1) == 0);
-        identity.kind = IDENTITY_TOKEN;
-        identity.vault_token.env = "FUZZ_TOKEN";
-        token_check(given_token(&identity, "https://vault.azure.net", &token, &e), &token, &e);
+        given_try(in, (way & 8) != 0, &identity, &token);
     }
     secret_free(&identity.client_secret);
     secret_free(&token.text);

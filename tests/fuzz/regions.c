@@ -257,8 +257,10 @@ static void unwrap_try(struct span in)
         kek.pair = pair;
     else
         must(secret_copy(&kek.octets, span_of(kek_octets, sizes[kind % 4]), &e) == OK);
-    enum status status =
-        envelope_open((kind & 8) != 0 ? ENVELOPE_CSE_V1 : ENVELOPE_CSE, &m, &kek, 48, &v, &e);
+    enum envelope_format format = (kind & 16) != 0  ? ENVELOPE_AES_GCM
+                                  : (kind & 8) != 0 ? ENVELOPE_CSE_V1
+                                                    : ENVELOPE_CSE;
+    enum status status = envelope_open(format, &m, &kek, 48, &v, &e);
     secret_free(&kek.octets);
     must_fail_as(status, &e, E_NOT_AUTHENTIC, E_BAD_KEY);
 }

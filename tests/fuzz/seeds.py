@@ -7,12 +7,15 @@ stands at its top. What fuzzing found lies beside the seeds (run.sh puts it ther
 
 import base64
 import gzip
+import hashlib
 import json
 import pathlib
 import struct
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 HERE = pathlib.Path(__file__).parent
 CORPUS = HERE / "corpus"
@@ -107,6 +110,10 @@ JOB = {
             "format": "cse-v1",
         },
     ],
+    "outputs": [
+        {"from": "results", "to": "https://contoso.blob.core.windows.net/results/", "key": KID, "overwrite": True, "compress": "gzip", "when": "always", "manifest": "m.json", "receipt": True},
+        {"from": "log", "to": "https://contoso.blob.core.windows.net/results/log", "key": "local", "key_file": "/public.pem", "manifest": True, "sas_env": "SAS"},
+    ],
     "volume": {"path": "/mnt/plain", "require": "any", "mode": "0440", "uid": 1000, "gid": 1000},
     "network": {"ca_file": "/ca.pem", "proxy": "http://proxy:3128"},
     "limits": {"parallel": 4, "memory_mib": 64, "shards": 2, "timeout_s": 60, "max_plaintext_mib": 9},
@@ -127,6 +134,10 @@ JOB_CHANGES = [
     (["limits", "shards"], 99999999), (["unknown"], 1), (["keys", 1, "kid"], KID), (["keys", 0, "kid"], "x"),
     (["keys", 0, "aliases"], "x"), (["keys", 0, "aliases"], [1]), (["keys", 1, "source"], "vault"), (["keys", 2, "file"], ""),
     (["attestation", "sidecar"], None), (["attestation", "evidence"], "device"), (["attestation", "provider"], "http://h"),
+    (["outputs"], 1), (["outputs", 0, "overwrite"], 1), (["outputs", 0, "manifest"], 1), (["outputs", 0, "manifest"], False), (["outputs", 0, "receipt"], "x"), (["outputs", 0, "when"], "never"),
+    (["outputs", 0, "compress"], "zip"), (["outputs", 0, "key"], "local"), (["outputs", 0, "key"], "http://vault.example/keys/k"), (["outputs", 0, "key"], None), (["outputs", 1, "key_inline"], "x"),
+    (["outputs", 1, "key_file"], None), (["outputs", 1, "sas_file"], "/s"), (["outputs", 0, "to"], "http://example.com/c/"), (["attestation", "provider"], None), (["keys", 2, "source"], "sidecar"),
+    (["inputs", 0, "size"], 5), (["inputs", 1, "key"], None), (["inputs", 0, "format"], "cse"), (["identity"], {"type": "token"}), (["identity", "type"], "managed"),
     (["network", "proxy"], "ftp://p"), (["keys", 0], 1), (["inputs", 0], []), (["limits"], 1), (["volume"], None),
 ]
 
@@ -226,7 +237,7 @@ def regions():
         (12, "1.0", "RSA-OAEP-256", oaep), (4, "2.0", "RSA-OAEP-256", sha1), (4, "2.0", "RSA-OAEP", bytes(100)),
         (2, "2.0", "RSA-OAEP", sha1), (2, "2.0", "A256KW", bytes(48)), (0, "2.0", "A128KW", bytes(48)), (1, "2.0", "A192KW", bytes(48)),
         (3, "2.0", "A256KW", bytes(48)), (2, "2.0", "A256KW", bytes(40)), (10, "1.0", "A256KW", bytes(40)), (2, "9.9", "A256KW", b""),
-        (2, "2.0", "none", b""), (2, "1.0", "A256KW", bytes(48)), (10, "2.0", "A256KW", bytes(48)),
+        (2, "2.0", "none", b""), (2, "1.0", "A256KW", bytes(48)), (16, "", "", b""), (17, "", "", b""), (18, "", "", b""), (19, "", "", b""), (20, "", "", b""), (4, "2.0", "RSA-OAEP-256", bytes(256)), (10, "2.0", "A256KW", bytes(48)),
     ):
         yield bytes([0x80, kind]) + chunk(protocol) + chunk(algorithm) + chunk(wrapped)
 
@@ -484,6 +495,9 @@ def release():
     ):
         yield b"\x03" + chunk(members(rsa_jwk(False))) + chunk(text(changed(hsm, path, value)))
     yield b"\x03" + chunk(members(rsa_jwk(False))) + chunk("x")
+    oaep = (DATA / "transfer.oaep").read_bytes()
+    for ciphertext in (oaep, oaep + b"x", oaep + bytes(8), oaep + bytes(24), oaep + bytes(20), oaep[:-1] + b"x" + bytes(24)):
+        yield b"\x03" + chunk(members(rsa_jwk(False))) + chunk(text(changed(hsm, ["ciphertext"], b64u(ciphertext))))
     yield b"\x83" + chunk(members(rsa_jwk(False))) + chunk("A" * 40000)
     header = {"alg": "RS256", "x5c": x5c}
     payload = {
@@ -585,6 +599,10 @@ def evidence():
     for node in ("10.0.0.4", "fe80::1", "node-1.example", "-x", "a..b", "a/b", "x" * 64, "a." * 130, "", "[::1]", "a-", "a:80", "::1%lo"):
         yield b"\x04" + node.encode()
     yield b"\x05" + chunk(chain) + b""
+    for how in (1, 2, 4, 8, 3, 5):
+        yield bytes([6, how]) + chunk(b"") + answer(200, {}, thim)
+        yield bytes([6, how]) + chunk(b"") + answer(404, {}, "") * 4 + answer(200, {}, vcek) + answer(200, {}, chain_text(ask, ark))
+        yield bytes([6, how]) + chunk(b"") + answer(404, {}, "") * 9
     yield b"\x05" + chunk(b"x") + answer(200, {}, thim)
     yield b"\x05" + chunk(b"") + broken(False) + answer(200, {}, vcek) + answer(200, {}, chain_text(ask, ark))
 
@@ -617,6 +635,7 @@ def identity():
         yield bytes([way]) + answer(200, {}, "<html>") * 3
     for given in (jwt({"exp": 4000000000}), jwt({"exp": 5}), jwt({}), "a b", "", "plain", "a.!.c", jwt({"exp": 1 << 52})):
         yield b"\x03" + given.encode()
+        yield b"\x0b" + given.encode()
 
 
 # ---- earlier runs ----
@@ -679,7 +698,11 @@ def names():
             "https://h/c/../b", "https://h/c/a//b", "https://h:0/c/b", "https://h:99999/c/b", "https://h:x/c/b", "ftp://h/c", "https://-h/c/b", "https://h..x/c/b", "HTTPS://H/c/b", "",
             "https://h/c/b?versionid=a&versionid=b&sig=x", "https://h/c/b?snapshot=a&versionid=b", "https://h/c/b?sig=", "https://h/$root/x", "https://[fe80::1]/c/b", "https://[x]/c/b", "https://[::1/c",
             "https://h/c/" + "x" * 2000, "https://h/c/%F0%9F%98%80", "https://h/c/%ff", "https://h/c/ ", "https://h/c/b?sig=a b", "https://1.2.3.4/c/b", "http://localhost/a/c/b", "https://h/c/b?&sig=x&",
-            "http://169.254.169.254/x", "https://x.vault.azure.net/"]
+            "http://169.254.169.254/x", "https://x.vault.azure.net/", "http://example.com/c/b", "https://x.dfs.core.windows.net/c/b", "http://127.0.0.1/UP/c/b", "http://127.0.0.1//c/b", "https://h/" + "c" * 201 + "/b",
+            "https://contoso/data", "https://contoso/data/" + "x" * 1025, "https://contoso/data/%ff", "https://contoso/data/a/../b", "https://contoso/data/./b", "https://contoso/" + "x" * 40000,
+            "https://contoso/data/p/?snapshot=x&sig=y", "https://contoso/data/b?comp=list", "https://contoso/data/b?restype", "https://contoso/data/b?sig=a%22\"", "https://contoso/data/b?sv=1",
+            "https://contoso/data/b?snapshot=a&snapshot=b&sig=c", "https://contoso/data/b?sig=a&se=2030-01-01&sp=r&sv=1", "https://contoso/data/", "https://contoso//b", "https://contoso/Data/b",
+            "https://contoso/$web/b", "https://contoso/data/b?versionid=2021-01-01T00:00:00.0000000Z", "http://127.0.0.1:10000/account/data/a%20b"]
     for url in urls:
         yield b"\x00" + chunk(url)
         yield b"\x01" + chunk(url)
@@ -710,9 +733,235 @@ def manifests():
     yield text({"files": [{**line, "name": f"n{n}"} for n in (3, 1, 2, 9, 7)]})
 
 
+# ---- inspect ----
+
+CERTIFICATES, ROOT, JWKS, HOST_DATA, FILES, CA, VERIFY, PEELED = (1 << n for n in range(8))
+KINDS = {name: n for n, name in enumerate(
+    ("", "report", "thim", "certificates", "receipt", "metadata", "manifest", "release", "token", "endorsement", "blob", "security-context"))}
+
+
+def cbor(value):
+    """Of what CBOR has: numbers, bytes, text, lists, maps, and (tag, value)."""
+    def head(kind, n):
+        for size, info in ((0, 24), (1, 24), (2, 25), (4, 26), (8, 27)):
+            if size == 0 and n < 24:
+                return bytes([kind << 5 | n])
+            if size > 0 and n < 1 << 8 * size:
+                return bytes([kind << 5 | info]) + n.to_bytes(size, "big")
+        raise ValueError(n)
+    if isinstance(value, int):
+        return head(0, value) if value >= 0 else head(1, -1 - value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, list):
+        return head(4, len(value)) + b"".join(map(cbor, value))
+    if isinstance(value, dict):
+        return head(5, len(value)) + b"".join(cbor(name) + cbor(member) for name, member in value.items())
+    return head(6, value[0]) + cbor(value[1])
+
+
+def looked_at(mode, kind, flags, data):
+    return bytes([mode, KINDS[kind], flags]) + (data.encode() if isinstance(data, str) else data)
+
+
+def endorsements():
+    """Headers and payloads; the target signs."""
+    vault, ca = (base64.b64decode(part) for part in json.loads("[" + (DATA / "vault.x5c").read_text() + "]"))
+    issuer = "did:x509:0:sha256:I__iuL25oXEVFdTP_aBLx_eT1RPHbCQ_ECBQfYZpt9s::eku:1.3.6.1.4.1.311.76.59.1.2"
+    header = {1: -38, 3: "application/json", 33: [vault, ca], "iss": issuer, "feed": "ContainerPlat-AMD-UVM", "signingtime": (1, 1750000000)}
+    payload = text({"x-ms-sevsnpvm-launchmeasurement": bytes(range(48)).hex(), "x-ms-sevsnpvm-guestsvn": "101"})
+    for changes in ({}, {1: -37}, {1: 5}, {1: 1 << 40}, {1: b""}, {33: ca}, {33: [ca, vault]}, {33: [vault]}, {33: []}, {33: 1}, {33: [1]}, {33: [b"x", ca]}, {33: [vault + b"x", ca]},
+                    {33: [ca] * 9}, {"iss": "me"}, {"iss": 1}, {"signingtime": 1}, {"signingtime": (2, 1)}, {"signingtime": (1, "x")}, {"signingtime": (1, 5)}, {"signingtime": (1, 1 << 63)},
+                    {7: [1, {2: b"x"}, (3, "y")]}, {-7: 1}, {"x": [[[[[[[[[1]]]]]]]]]}, {b"x": 1}):
+        yield chunk(cbor({**header, **changes})) + chunk(payload)
+    without = dict(header)
+    for member in (33, "feed", "signingtime"):
+        del without[member]
+        yield chunk(cbor(without)) + chunk(payload)
+    yield chunk(cbor(header) + b"x") + chunk(payload)
+    yield chunk(cbor(header)[:-1]) + chunk(payload)
+    yield chunk(cbor([1])) + chunk(payload)
+    yield chunk(cbor({33: ca})) + chunk(payload)
+    for other in ("{}", "x", text({"x-ms-sevsnpvm-launchmeasurement": "00"}), "p" * 300):
+        yield chunk(cbor(header)) + chunk(other)
+
+
+def receipts():
+    file = hashlib.sha256((DATA / "ca.pem").read_bytes()).hexdigest()
+    body = {"version": 1, "decant": "0.1.0", "made": "2025-11-24T00:00:00Z", "job_sha256": file, "inputs": [{"from": "https://a/in/", "manifest_sha256": file}, {"from": "https://a/x"}],
+            "output": {"to": "https://a/out/", "manifest": "https://a/out/manifest.json", "manifest_sha256": file, "files": 2, "bytes": 30}}
+    first = '"iss":"https://m.attest.azure.net",'
+    def whole(body=text(body), extra="", first=first, at=0, bits=0, endorsement=b""):
+        return chunk(body) + chunk(extra) + chunk(first) + struct.pack("<HB", at, bits) + endorsement
+    yield whole(endorsement=next(endorsements()))
+    yield whole(endorsement=chunk(b"x"))
+    yield whole()
+    yield whole(extra=',"x":1')
+    yield whole(extra=',"receipt_sha256":1')
+    yield whole(extra=":")
+    for members_of_token in ("", '"iss":1,', '"iss":"https://m","x-ms-runtime":1,', '"iss":"https://m","x-ms-sevsnpvm-hostdata":"00",', "x"):
+        yield whole(first=members_of_token)
+    for at, bits in ((80, 1), (120, 1), (192, 1), (144, 1), (10, 8), (0, 6), (48, 255), (400, 1), (416, 1)):
+        yield whole(at=at, bits=bits)
+    for path, value in ((["version"], 2), (["decant"], None), (["inputs"], None), (["inputs", 0, "from"], None), (["output"], None), (["output", "files"], -1), (["job_sha256"], "00"),
+                        (["output", "manifest_sha256"], "x"), (["inputs", 0, "manifest_sha256"], None)):
+        yield whole(body=text(changed(body, path, value)))
+    yield whole(body="x")
+    evidence = {"runtime_data": "{}", "report": b64(bytes(1184)), "certificates": "x", "token": "x"}
+    receipt = {"decant_receipt": 1, "body": text(body), "evidence": evidence}
+    for path, value in ((["decant_receipt"], 2), (["body"], None), (["evidence", "token"], None), (["evidence", "report"], "!"), (["evidence", "report"], b64(b"x")), (["evidence", "runtime_data"], "x"),
+                        (["body"], "x"), (["evidence", "uvm_endorsements"], "!"), (["evidence", "token"], "a.b.c")):
+        yield text(changed(receipt, path, value))
+
+
+def tokens_of_inspect():
+    """Header, claims, key set; the target signs."""
+    vault = x509.load_der_x509_certificate(base64.b64decode(json.loads("[" + (DATA / "vault.x5c").read_text() + "]")[0])).public_key().public_numbers()
+    x5c = json.loads("[" + (DATA / "vault.x5c").read_text() + "]")
+    header = {"alg": "RS256", "kid": "k", "jku": "https://m.attest.azure.net/certs"}
+    claims = {"iss": "https://m.attest.azure.net", "exp": 1767230000, "nbf": 1767220000, "x-ms-sevsnpvm-hostdata": bytes(range(32)).hex(), "a": {"b": {"c": [1], "d": None, "e": True}}, "n": 1.5}
+    jwk_of_vault = {"kid": "k", "kty": "RSA", "n": number(vault.n), "e": number(vault.e)}
+    for keys in ([jwk_of_vault], [{"kid": "k", "x5c": x5c}], [{"kid": "k", "x5c": ["!"]}], [jwk_of_vault, jwk_of_vault], [], [{"kid": 1}, {"kid": "k", "kty": "EC"}], {}):
+        yield chunk(text(header)) + chunk(text(claims)) + text({"keys": keys}).encode()
+    yield chunk(text(header)) + chunk(text(claims)) + b"x"
+    good = text({"keys": [jwk_of_vault]}).encode()
+    for path, value in ((["alg"], "none"), (["kid"], None), (["jku"], "https://other/certs"), (["jku"], "x"), (["jku"], None), (["crit"], ["x"]), (["alg"], "PS256"), (["alg"], "RS384")):
+        yield chunk(text(changed(header, path, value))) + chunk(text(claims)) + good
+    for path, value in ((["iss"], None), (["iss"], 1), (["iss"], "x"), (["exp"], None), (["exp"], 5), (["nbf"], "x"), (["nbf"], 1800000000), (["x-ms-sevsnpvm-hostdata"], "00"),
+                        (["x-ms-sevsnpvm-hostdata"], None), (["x-ms-sevsnpvm-hostdata"], "zz"), (["exp"], 1 << 53), (["a"], {str(n): n for n in range(400)})):
+        yield chunk(text(header)) + chunk(text(changed(claims, path, value))) + good
+
+
+def releases_of_inspect():
+    x5c = json.loads("[" + (DATA / "vault.x5c").read_text() + "]")
+    header = {"alg": "RS256", "kid": "k", "x5c": x5c}
+    policy = b64u(text({"version": "1.0.0", "anyOf": [{"authority": "https://a"}, {"authority": "https://b"}, {}]}).encode())
+    payload = {"request": {"enc": "CKM_RSA_AES_KEY_WRAP", "kid": KID, "nonce": "n"},
+               "response": {"key": {"key": {"kid": KID + "/" + VERSION, "kty": "RSA"}, "release_policy": {"data": policy}}}}
+    yield chunk(text(header)) + chunk(text(payload))
+    for path, value in ((["request", "kid"], None), (["request", "kid"], KID + "2"), (["response", "key", "key", "kid"], "x"), (["response", "key", "release_policy", "data"], "!"),
+                        (["response", "key", "release_policy", "data"], b64u(b"x")), (["response", "key", "release_policy", "data"], b64u(b"{}")), (["response"], 1)):
+        yield chunk(text(header)) + chunk(text(changed(payload, path, value)))
+    for path, value in ((["x5c"], None), (["x5c"], x5c[::-1]), (["x5c"], x5c[:1]), (["alg"], "PS512"), (["x5c"], [])):
+        yield chunk(text(changed(header, path, value))) + chunk(text(payload))
+
+
+def blobs_of_inspect():
+    wrapped = b64((DATA / "content.oaep").read_bytes())
+    v2 = changed(changed(V2, ["WrappedContentKey", "EncryptedKey"], wrapped), ["WrappedContentKey", "Algorithm"], "RSA-OAEP-256")
+    v2 = changed(v2, ["EncryptedRegionInfo", "DataLength"], 16)
+    key = AESGCM(b"worthless test key: content.....")
+    def region(n, plain):
+        nonce = n.to_bytes(12, "little")
+        return nonce + key.encrypt(nonce, plain, None)
+    whole = region(1, b"a" * 16) + region(2, b"b" * 5)
+    for metadata_text in (text(v2), text({"encryptiondata": text(v2)}), text(V1), "{}", "x", text(changed(v2, ["WrappedContentKey", "Algorithm"], "RSA-OAEP"))):
+        yield chunk(metadata_text) + whole
+    for stored in (b"", whole[:-1], whole[:20], whole[:44], region(1, b""), whole[44:] + whole[:44], bytes([whole[0] ^ 1]) + whole[1:], bytes(32)):
+        yield chunk(text(v2)) + stored
+    yield chunk(text(V1)) + bytes(32)
+    yield chunk(text(V1)) + bytes(33)
+
+
+def inspected():
+    evidence = TESTS / "evidence"
+    report, chain, thim = ((evidence / name).read_bytes() for name in ("milan.bin", "milan.pem", "thim.json"))
+    for flags in (0, VERIFY, CERTIFICATES, CERTIFICATES | ROOT, CERTIFICATES | ROOT | HOST_DATA | VERIFY, PEELED):
+        yield looked_at(0, "", flags, report)
+    yield looked_at(0, "", 0, report.hex())
+    yield looked_at(0, "report", 0, report[:-1])
+    yield looked_at(0, "report", CERTIFICATES | HOST_DATA, (evidence / "turin.bin").read_bytes())
+    for at, bits in ((0, 6), (48, 0xFF), (72, 2), (10, 8), (10, 4), (384, 1), (416, 1), (200, 1)):
+        flipped = bytearray(report)
+        flipped[at:at + 4] = bytes(b ^ bits for b in flipped[at:at + 4])
+        yield looked_at(0, "report", CERTIFICATES | ROOT | HOST_DATA, bytes(flipped))
+    for pem_text in (chain, (evidence / "turin.pem").read_bytes(), chain[:1000], b"-----BEGIN CERTIFICATE-----", chain[::-1]):
+        yield looked_at(0, "certificates", ROOT, pem_text)
+    yield looked_at(0, "", 0, chain)
+    document = json.loads(thim)
+    for tcbm in (document.get("tcbm"), "DB18000000000004", "db18000000000003", "", "x", "1" * 17, 5, None):
+        yield looked_at(0, "", ROOT, text({**document, "tcbm": tcbm} if tcbm is not None else {k: v for k, v in document.items() if k != "tcbm"}))
+    yield looked_at(0, "thim", 0, "{}")
+    for n, document in enumerate([V1, V2] + [changed(V2, ["EncryptionAgent", "Protocol"], "9")]):
+        yield looked_at(0, "", VERIFY if n else 0, text(document))
+    for n, document in enumerate(manifests()):
+        yield looked_at(0, "manifest" if n else "", 0, document)
+    yield looked_at(0, "", 0, text({"files": [{"name": "a", "size": 1 << 52, "sha256": "ab" * 32}, {"name": "b", "sha256": "ab" * 32}]}))
+    yield looked_at(0, "", 0, text({"files": [{"name": f"{n:x}", "sha256": "a" * 64} for n in range(1002)]}))
+    yield looked_at(0, "", 0, "nothing")
+    yield looked_at(0, "", 0, "")
+    yield looked_at(0, "token", 0, text({"token": "a.b.c"}))
+    for n, parts in enumerate(tokens_of_inspect()):
+        yield looked_at(1, "", JWKS | (HOST_DATA if n % 2 or n > 16 else 0), parts)
+    for parts in list(tokens_of_inspect())[:1]:
+        for flags in (0, VERIFY, JWKS | VERIFY | HOST_DATA):
+            yield looked_at(1, "token", flags, parts)
+    for n, parts in enumerate(releases_of_inspect()):
+        yield looked_at(1, "release" if n else "", CA, parts)
+    yield looked_at(1, "release", 0, next(releases_of_inspect()))
+    for n, parts in enumerate(endorsements()):
+        yield looked_at(2, "endorsement" if n else "", ROOT if n == 1 else 0, parts)
+    yield looked_at(2, "", PEELED, next(endorsements()))
+    for raw in (b"\xd2\x84", b"\x84\x40\xa0\x40\x40", b"\x84\x40\xa0\x40\x40x", b"\x83", b"\xd3\x84", b"\xd2", b"\x84\x41\xff\xa0\x40\x40", b"\x9f", b"\x84\x5b" + b"\xff" * 8, b"\x84\x40\x9b" + b"\xff" * 8,
+                b"\x84\x40" + b"\x81" * 20, b"\x84\x40\xf9\x00\x00\x40\x40", b"\x84\x40\xf6\x40\x41", b"\x84\x40\x1c"):
+        yield looked_at(0, "endorsement", 0, raw)
+    for n, data in enumerate(receipts()):
+        made = isinstance(data, bytes)
+        flags = (ROOT if n % 3 else 0) | (HOST_DATA if n % 2 else 0) | FILES
+        yield looked_at(3 if made else 0, "receipt" if n else "", flags, data)
+    for flags in (0, VERIFY, ROOT | JWKS):
+        yield looked_at(3, "receipt", flags, next(receipts()))
+    for n, data in enumerate(blobs_of_inspect()):
+        yield looked_at(4, "blob" if n else "", FILES, data)
+    yield looked_at(4, "blob", 0, next(blobs_of_inspect()))
+    yield looked_at(4, "blob", VERIFY, next(blobs_of_inspect()))
+    whole = chunk(b64(b"package policy")) + chunk(b64(cbor((18, [b"", {}, b"", b""])))) + chunk(b64(thim))
+    for there in range(8):
+        yield looked_at(5, "", 0, bytes([there]) + whole)
+    yield looked_at(5, "security-context", ROOT | HOST_DATA, b"\0" + whole)
+    yield looked_at(5, "", 0, b"\0" + chunk("!") * 3)
+    yield looked_at(5, "", 0, b"\0" + chunk(b64(b"x")) * 3)
+
+
+# ---- policy ----
+
+def policies():
+    claims = {"iss": "https://M.attest.azure.net/", "a": "x", "b": {"c": {"d": True}}, "n": 5, "l": [1], "long": "y" * 600}
+    def env(*conditions, authority="https://m.attest.azure.net", word="allOf"):
+        return {"authority": authority, word: list(conditions)}
+    def is_(name, value):
+        return {"claim": name, "equals": value}
+    good = env(is_("a", "x"), is_("b.c.d", "true"), is_("n", 5))
+    def policy(*environments):
+        return {"version": "1.0.0", "anyOf": list(environments)}
+    cases = [policy(good), policy(env(is_("a", "y")), good), policy(good, env(is_("a", "y"))), policy(env(is_("a", "y"))), policy(env(is_("z", 1))), policy(env(is_("l", 1))), policy(env(is_("b.c", 1))),
+             policy(env({"anyOf": [is_("a", "y"), is_("a", "x")]})), policy(env({"anyOf": [is_("a", "y"), is_("a", "z")]})), policy(env({"allOf": [is_("a", "x")]}, word="anyOf")),
+             policy(env(is_("a", "q"), word="anyOf")), policy(env()), policy(), {}, policy(1), policy({"authority": 1, "allOf": []}), policy({**good, "more": 1}), policy({"authority": "https://m"}),
+             policy(env({"claim": "a"})), policy(env({"claim": "a", "exists": True})), policy(env({"claim": "a", "equals": "x", "more": 1})), policy(env({"claim": "", "equals": 1})),
+             policy(env({"claim": 1, "equals": 1})), policy(env({"claim": "a", "equals": [1]})), policy(env({"claim": "a", "equals": None})), policy(env({"claim": "n" * 300, "equals": 1})),
+             policy(env(is_("a", "x" * 600))), policy(env(is_("long", "y" * 600))), policy(env(is_("long", "y"))), policy(env(is_("p" * 250 + ".q", 1))), policy(env(is_(".", 1))), policy(env(is_("b..d", 1))),
+             policy(env({"allOf": [is_("a", "x")], "anyOf": [is_("a", "x")]})), policy(env({"allOf": [], "x": 1})), policy(env({"allOf": 5})), policy(env({"anyOf": [{"allOf": [is_("a", "x"), is_("n", 6)]}]})),
+             policy(env(is_("a", "x"), authority="https://other")), policy(env(is_("a", "x"), authority="x")), policy(env(is_("a", "x"), authority="https://m.attest.azure.net:444")),
+             policy(env(is_("a", "x"), authority="http://m.attest.azure.net")), policy(env(is_("a", "x"), authority="https://m.attest.azure.net/x")), policy(env(is_("a", "x"), authority="https://m.attest.azure.net?q"))]
+    for case in cases:
+        yield b"\x00" + chunk(text(case)) + text(claims).encode()
+    yield b"\x01" + chunk(text(cases[0])) + text(claims).encode()
+    yield b"\x01" + chunk("x") + text(claims).encode()
+    good_text = chunk(text(cases[0]))
+    for token in (text({}), text({"iss": 1}), "x", "", " ", "a.b.c", "a.b", "a.b.c.d", "a.!.c", "{", jwt(claims), "e30." + b64u(b"x") + ".x", "x" * 66000):
+        yield b"\x00" + good_text + token.encode()
+    for data in (text({"data": b64(text(cases[0]).encode())}), text({"data": "!"}), text({"data": "+/"}), text({"data": b64u(b"x")}), text({"data": b64u(b"{}")}), "x", "[1]"):
+        yield b"\x00" + chunk(data) + text(claims).encode()
+    for rego in (b64(b"package policy"), b64(b"package policy") + "\n", " \n", "", "!", "0" * 64, "AB" * 32, "zz" * 32, b64(bytes(100))):
+        yield b"\x02" + chunk("") + rego.encode()
+
+
 MAKERS = {
     "job": jobs, "metadata": metadata, "regions": regions, "storage": storage, "http": http, "token": tokens, "jwk": jwk, "release": release, "proof": proof,
     "evidence": evidence, "identity": identity, "earlier": earlier, "gunzip": gunzip, "names": names, "manifest": manifests,
+    "inspect": inspected, "policy": policies,
 }
 
 

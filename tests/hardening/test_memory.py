@@ -34,8 +34,7 @@ class Memory(Case):
 
     def setUp(self):
         if os.geteuid() != 0:
-            print("skipped: only root may read the memory of a process that is closed to tracing")
-            self.skipTest("not root")
+            self.skipTest("only root may read the memory of a process that is closed to tracing")
         super().setUp()
         private = serialization.load_pem_private_key(self.key.private_pem.encode(), None)
         self.known = {f"KEK {name}": value for name, value in memory.rsa_parts(private).items()}

@@ -28,4 +28,4 @@ install_all() {
 AZURITE=$place/azurite/node_modules/azurite/dist/src/blob/main.js
 export DECANT AZURITE NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 [ $# -gt 0 ] || set -- discover -s tests/interop -t tests/interop
-PYTHONPATH=tests/interop exec "$place/venv/bin/python" -m unittest "$@"
+PYTHONPATH=tests/interop exec "$place/venv/bin/python" scripts/unittests.py "$@"

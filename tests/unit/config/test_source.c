@@ -59,7 +59,7 @@ static void test_default(void **state)
     struct error e = {0};
     AUTO(job_free) struct job job = {0};
     if (access("/etc/decant/job.json", F_OK) == 0) {
-        print_message("there is an /etc/decant/job.json here\n");
+        print_message("skipped: there is an /etc/decant/job.json here\n");
         skip();
     }
     assert_int_equal(setenv("DECANT_JOB", "", 1), 0); /* empty is not set */

@@ -188,7 +188,7 @@ static bool fixtures_are_here(void)
 {
     if (access(TEST_FIXTURES "/snp", R_OK) == 0)
         return true;
-    print_message("the fixtures' folder is not here: real reports are not tried\n");
+    print_message("skipped: the fixtures' folder is not here: real reports are not tried\n");
     return false;
 }
 

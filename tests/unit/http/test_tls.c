@@ -88,7 +88,7 @@ static void test_trust(void **state)
         (void)snprintf(version, sizeof version, "%s", cases[i].version);
         if (!server_start(&server, version)) {
             server_stop(&server);
-            print_message("the openssl command is missing or has no %s\n", version);
+            print_message("skipped: the openssl command is missing or has no %s\n", version);
             skip();
         }
         (void)snprintf(url, sizeof url, "https://%s:%u/", cases[i].host, server.port);

@@ -45,6 +45,18 @@ static void test_turin(void **state)
     assert_step(&seen, "VCEK", FINDING_OK, "");
 }
 
+/* The host wrote it: what is broken there is not the user's mistake. */
+static void test_broken_policy_of_the_host(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    AUTO(inspection_free) struct inspection seen = {0};
+    const char *policy = file_of("security-policy-base64", SPAN_LITERAL("!"));
+    assert_fails(look((struct inspect_options){0}, folder, &seen, &e), E_NO_EVIDENCE, "base64", &e);
+    assert_step(&seen, "security-policy-base64", FINDING_FAIL, "base64");
+    assert_int_equal(unlink(policy), 0);
+}
+
 static void test_verify_wants_all(void **state)
 {
     static const struct {
@@ -289,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_report_in_three_forms),
         cmocka_unit_test(test_turin),
+        cmocka_unit_test(test_broken_policy_of_the_host),
         cmocka_unit_test(test_verify_wants_all),
         cmocka_unit_test(test_the_root_must_be_amds),
         cmocka_unit_test(test_report_refusals),

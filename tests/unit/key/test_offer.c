@@ -59,7 +59,7 @@ static void known_set(void **state)
     struct error e = {0};
     (void)state;
     if (file_read(TEST_FIXTURES "/kat.json", 1 << 20, &text, E_USAGE, &e) != OK) {
-        print_message("no fixture kat.json\n");
+        print_message("skipped: no fixture kat.json\n");
         skip();
     }
     assert_ok(json_parse(buf_span(&text), E_USAGE, &tree, &e), &e);

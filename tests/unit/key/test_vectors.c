@@ -22,7 +22,7 @@ static struct cJSON *fixture(const char *name)
 
     (void)snprintf(path, sizeof path, "%s/%s", TEST_FIXTURES, name);
     if (access(path, R_OK) != 0) {
-        print_message("no fixture %s\n", name);
+        print_message("skipped: no fixture %s\n", name);
         skip();
     }
     assert_ok(file_read(path, FILE_MAX, &text, E_USAGE, &e), &e);

@@ -32,7 +32,7 @@ static inline int scratch_setup(void **state)
     (void)snprintf(s.path, sizeof s.path, "/dev/shm/decant-test-XXXXXX");
     if (mkdtemp(s.path) == NULL || statfs(s.path, &fs) != 0 ||
         (unsigned long)fs.f_type != SCRATCH_TMPFS) {
-        print_message("no tmpfs at /dev/shm to test on\n");
+        print_message("skipped: no tmpfs at /dev/shm to test on\n");
         *state = NULL;
         return 0;
     }
@@ -230,7 +230,7 @@ static inline void in_namespace(void (*body)(const char *root), const char *root
     int result = 0;
     assert_int_equal(waitpid(child, &result, 0), child);
     if (WIFEXITED(result) && WEXITSTATUS(result) == CHILD_SKIP) {
-        print_message("this needs a mount namespace of one's own, or something else not here\n");
+        print_message("skipped: this needs a mount namespace of one's own, or something else not here\n");
         skip();
     }
     assert_true(WIFEXITED(result));

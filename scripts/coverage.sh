@@ -1,0 +1,41 @@
+#!/bin/sh
+# Which lines of src/ run. First from the fuzz corpora alone: of each parser (tests/fuzz/parsers) 90 % at least. Then with the unit tests and the tests against
+# the sandbox as well: 90 % of all, and every exit code of enum status seen. The report is build-coverage/report/index.html, build-coverage/report.txt.
+# usage: scripts/coverage.sh [corpus]    (corpus: the first half only)
+set -eu
+cd "$(dirname "$0")/.."
+python=/usr/bin/python3 # Debian's, which has python3-cryptography
+build=build-coverage
+jobs=$(nproc)
+report() {
+    gcovr --root . --filter src/ --object-directory $build --gcov-ignore-parse-errors "$@" $build >/dev/null
+}
+
+cmake -S . -B $build -DCMAKE_RULE_MESSAGES=OFF -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=gcc -DDECANT_COVERAGE=ON >$build.log 2>&1 ||
+    { cat $build.log; exit 1; }
+cmake --build $build -j "$jobs" --target fuzz_targets -- -s
+find $build -name '*.gcda' -delete
+
+tests/fuzz/replay.sh $build >$build/replay.txt || { cat $build/replay.txt; exit 1; }
+report --json $build/corpus.json
+$python scripts/coverage.py corpus $build/corpus.json
+[ "${1:-}" != corpus ] || exit 0
+
+cmake --build $build -j "$jobs" --target decant unit_tests -- -s
+ctest --test-dir $build --output-on-failure -j "$jobs" >$build/unit.txt || { cat $build/unit.txt; exit 1; }
+tail -n 3 $build/unit.txt | head -n 1
+
+# Each module has a sandbox of its own.
+rm -rf $build/e2e
+mkdir $build/e2e
+export EXIT_CODES=$PWD/$build/e2e/codes DECANT=$PWD/$build/decant DOUBLES=$PWD/$build/tests/double python
+for module in tests/e2e/test_*.py; do
+    basename "$module"
+done | xargs -P "$jobs" -I '{}' sh -c '
+    $python scripts/unittests.py discover -s tests/e2e -t tests/e2e -p "$1" >"$2/$1.txt" 2>&1 || { cat "$2/$1.txt"; exit 1; }' sh '{}' $build/e2e
+echo "the tests against the sandbox passed: $(sed -n 's/^Ran \([0-9]*\) test.*/\1/p' $build/e2e/*.txt | awk "{ n += \$1 } END { print n }")"
+sed -n '/^skipped: /p' $build/e2e/*.txt
+
+mkdir -p $build/report
+report --json $build/all.json --txt $build/report.txt --html-details $build/report/index.html
+$python scripts/coverage.py all $build/all.json "$EXIT_CODES"
