@@ -1,6 +1,6 @@
 /*
- * The job's inputs as a stream of blobs. A listing is held one page at a time, so that memory does
- * not grow with the number of blobs. With shards the listing is read twice: once for the sizes,
+ * The job's inputs as a stream of blobs. Of a listing one page is held, and towards its end the next,
+ * which is fetched meanwhile; so memory does not grow with the number of blobs. With shards the listing is read twice: once for the sizes,
  * once for the blobs.
  */
 #include "job/internal.h"
@@ -17,7 +17,9 @@ struct plan {
     bool listed_some; /* of the input at AT */
     struct storage_page page;
     size_t page_at;
-    char *marker;
+    char *marker; /* of the page behind that one; NULL: there is none */
+    struct task ahead;             /* reads it, if there is one */
+    struct storage_page next_page; /* AHEAD's until it is joined */
     struct shard_list *shards; /* NULL: one shard */
     bool surveying;            /* the first reading, for the sizes */
     size_t blob_at;            /* running number over all inputs */
@@ -66,10 +68,12 @@ void plan_close(struct plan **plan)
     struct plan *p = *plan;
     if (p == NULL)
         return;
+    task_abandon(&p->ahead);
     for (size_t i = 0; p->inputs != NULL && i < p->run->job->n_inputs; i++)
         input_close(&p->inputs[i]);
     memory_free(p->inputs);
     storage_page_free(&p->page);
+    storage_page_free(&p->next_page);
     memory_free(p->marker);
     shard_list_free(&p->shards);
     (void)pthread_mutex_destroy(&p->mutex);
@@ -122,19 +126,42 @@ static void count_page(struct plan *plan, const struct input *input)
     }
 }
 
+/* Beside the workers. AT and MARKER stay as they are until this is joined. */
+static enum status list_ahead(void *context, struct error *e)
+{
+    struct plan *plan = context;
+    AUTO(http_session_give) struct http_session *session = NULL;
+    TRY(http_session_take(plan->run->services.http, &session, e));
+    return storage_list(plan->inputs[plan->at].storage, session, plan->marker, &plan->next_page, e);
+}
+
 static enum status turn_page(struct plan *plan, struct http_session *session, struct error *e)
 {
     struct input *input = &plan->inputs[plan->at];
     storage_page_free(&plan->page);
     plan->page_at = 0;
-    TRY(storage_list(input->storage, session, plan->in_listing ? plan->marker : NULL, &plan->page,
-                     e));
+    if (plan->ahead.running) {
+        TRY(task_join(&plan->ahead, e));
+        plan->page = plan->next_page;
+        plan->next_page = (struct storage_page){0};
+    } else {
+        TRY(storage_list(input->storage, session, plan->in_listing ? plan->marker : NULL,
+                         &plan->page, e));
+    }
     memory_free(plan->marker);
     plan->marker = plan->page.next;
     plan->page.next = NULL;
     plan->in_listing = true;
     count_page(plan, input);
     return OK;
+}
+
+/* What was taken from a page takes no room in it any more: so there is room for a quarter. */
+static enum status look_ahead(struct plan *plan, struct error *e)
+{
+    if (plan->marker == NULL || plan->ahead.running || plan->page_at < plan->page.n / 4 * 3)
+        return OK;
+    return task_start(&plan->ahead, list_ahead, plan, e);
 }
 
 static void count_one(struct plan *plan, const struct blob *blob)
@@ -185,8 +212,10 @@ static enum status end_listing(struct plan *plan, struct error *e)
 static enum status step_listing(struct plan *plan, struct http_session *session,
                                 struct plan_item *item, bool *found, struct error *e)
 {
-    if (plan->in_listing && plan->page_at < plan->page.n)
+    if (plan->in_listing && plan->page_at < plan->page.n) {
+        TRY(look_ahead(plan, e));
         return take_listed(plan, &plan->page.blobs[plan->page_at++], item, found, e);
+    }
     if (plan->in_listing && plan->marker == NULL)
         return end_listing(plan, e);
     return turn_page(plan, session, e);

@@ -90,14 +90,39 @@ static enum status journal_read(const struct journal *j, uint64_t at, void *out,
     return OK;
 }
 
-static enum status read_text(const struct journal *j, uint64_t at, uint32_t size, struct buf *out,
-                             struct error *e)
+/* Most records are small: one read brings all of it. */
+struct window {
+    uint64_t at;
+    size_t size;
+    uint8_t bytes[1024];
+};
+
+static enum status window_open(const struct journal *j, uint64_t at, struct window *out,
+                               struct error *e)
+{
+    uint64_t left = at < j->size ? j->size - at : 0;
+    out->at = at;
+    out->size = left < sizeof out->bytes ? (size_t)left : sizeof out->bytes;
+    return journal_read(j, at, out->bytes, out->size, e);
+}
+
+static enum status window_read(const struct journal *j, const struct window *w, uint64_t at,
+                               void *out, size_t size, struct error *e)
+{
+    if (at < w->at || at - w->at > w->size || size > w->size - (at - w->at))
+        return journal_read(j, at, out, size, e);
+    memcpy(out, w->bytes + (at - w->at), size);
+    return OK;
+}
+
+static enum status read_text(const struct journal *j, const struct window *w, uint64_t at,
+                             uint32_t size, struct buf *out, struct error *e)
 {
     uint8_t piece[4096];
     buf_clear(out);
     while (size > 0) {
         uint32_t n = size < sizeof piece ? size : (uint32_t)sizeof piece;
-        TRY(journal_read(j, at, piece, n, e));
+        TRY(window_read(j, w, at, piece, n, e));
         TRY(buf_add(out, span_of(piece, n), e));
         at += n;
         size -= n;
@@ -109,15 +134,17 @@ enum status journal_next(const struct journal *j, uint64_t *at, struct record *o
 {
     struct head head = {0};
     tail end = 0;
-    TRY(journal_read(j, *at, &head, sizeof head, e));
+    struct window window;
+    TRY(window_open(j, *at, &window, e));
+    TRY(window_read(j, &window, *at, &head, sizeof head, e));
     if (head.kind > UINT8_MAX || head.reserved != 0 || head.name_size > NAME_SIZE ||
         head.text_size > RECORD_TEXT_MAX)
         return fail(e, E_BUG, "the list of files is damaged");
     uint64_t name_at = *at + sizeof head;
     uint64_t text_at = name_at + head.name_size;
-    TRY(journal_read(j, name_at, out->name, head.name_size, e));
-    TRY(read_text(j, text_at, head.text_size, &out->text, e));
-    TRY(journal_read(j, text_at + head.text_size, &end, sizeof end, e));
+    TRY(window_read(j, &window, name_at, out->name, head.name_size, e));
+    TRY(read_text(j, &window, text_at, head.text_size, &out->text, e));
+    TRY(window_read(j, &window, text_at + head.text_size, &end, sizeof end, e));
     if (end != text_at + head.text_size + sizeof end - *at)
         return fail(e, E_BUG, "the list of files is damaged");
     out->name[head.name_size] = '\0';

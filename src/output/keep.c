@@ -176,10 +176,11 @@ static enum status keep(struct keeping *k, struct error *e)
     struct earlier *x = &k->volume->earlier;
     AUTO(buf_free) struct buf key = BUF(RECORD_TEXT_MAX);
     size_t count = 0;
-    TRY(name_find(k, e));
     earlier_load(k->volume);
     TRY(entry_start(k->wanted->name, &key, e));
     const struct mark *marks = index_find(&x->index, buf_span(&key), &count);
+    if (count > 0) /* else the file is fetched, and finds its place when it is sealed */
+        TRY(name_find(k, e));
     for (size_t i = 0; i < count && !k->kept; i++) {
         size_t source = place_source(marks[i].place);
         uint64_t at = place_at(marks[i].place);

@@ -91,7 +91,7 @@ enum status walk_parent(const struct walk *w, const char *name, int *parent, con
         return fail(e, E_NAME, "the name \"%.200s\" is too long", name);
     memcpy(path, name, size + 1);
 
-    AUTO(descriptor_close) int here = openat(w->root, ".", OPEN_DIRECTORY);
+    AUTO(descriptor_close) int here = fcntl(w->root, F_DUPFD_CLOEXEC, 0);
     if (here < 0)
         return fail_errno(e, status_of(errno), "cannot open the volume again");
     size_t start = 0;

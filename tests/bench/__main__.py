@@ -1,11 +1,10 @@
-"""The benchmark: rows of downloads, competitors side by side, alternating, memory warmed before each run.
+"""The benchmark: rows of downloads and uploads, competitors side by side, alternating, memory warmed before each run.
 
 Writes results.md, results.json and results.png into --to (build/bench). Exit code 0 also where a target is missed: the table
 says so; 1 if decant failed.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ import latency  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
 import rows as all_rows  # noqa: E402
+import sealing  # noqa: E402
 from data import Store  # noqa: E402
 from servers import Azurite, Nginx  # noqa: E402
 
@@ -28,6 +28,8 @@ from servers import Azurite, Nginx  # noqa: E402
 def options_of(arguments):
     parser = argparse.ArgumentParser(prog="tests/bench/run.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--decant", default=os.path.join(ROOT, "build", "decant"))
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=PROGRAM",
+                        help="another build of decant, measured beside it; can be given again")
     parser.add_argument("--tools", default=os.path.join(ROOT, "build-bench"), help="where run.sh put the SDK, Azurite and azcopy")
     parser.add_argument("--to", default=os.path.join(ROOT, "build", "bench"), metavar="DIR", help="for the results")
     parser.add_argument("--work", default="/dev/shm", metavar="DIR", help="a tmpfs with room for thrice the largest row")
@@ -40,7 +42,12 @@ def options_of(arguments):
     options.repeat = options.repeat or (3 if options.quick else 5)
     options.rows = options.rows.split(",") if options.rows else None
     options.only = options.only.split(",") if options.only else None
+    options.also = dict(each.split("=", 1) for each in options.also)
     return options
+
+
+def everybody(options):
+    return competitors.all_competitors(options.also) + sealing.all_competitors(options.also)
 
 
 def chosen(things, names, what):
@@ -79,11 +86,11 @@ class Bench:
         data = all_rows.make(self.store, row)
         server = self.server_for(row, data)
         runs = {}
-        for each in chosen(competitors.all_competitors(), self.options.only, "competitor"):
-            if not each.concerns(row):
+        for each in chosen(everybody(self.options), self.options.only, "competitor"):
+            if each.seals != row.seals or not each.concerns(row):
                 continue
             reason = each.why_not(row)
-            run = competitors.Run(row, data, f"{server.endpoints[row.way]}/{data.container}", server.sas,
+            run = competitors.Run(row, data, f"{server.endpoints[row.way]}/{data.container}", server.sas(data.container),
                                   server.ca_file if row.way == "https" else None, self.store, self.work, self.out,
                                   self.options.tools, self.options.decant)
             if not reason:
@@ -121,21 +128,15 @@ class Bench:
             return self.nginx
         if self.azurite is None:
             self.azurite = Azurite(self.work, self.options.tools)
-            wish = {"base": f"{self.azurite.endpoints['http']}/{data.container}", "name": data.blobs[0].name,
-                    "file": data.blobs[0].path, "metadata": data.blobs[0].metadata, "key": self.azurite.key}
-            path = os.path.join(self.work, "upload.json")
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(wish, file)
-            self.azurite.sas = subprocess.run(
-                [os.path.join(self.options.tools, "venv", "bin", "python"), os.path.join(HERE, "sdk.py"), "upload", path],
-                check=True, capture_output=True, text=True).stdout.strip()
+        self.azurite.make(data.container, None if row.seals else data.blobs[0])
         return self.azurite
 
     def run_once(self, competitor, run, result, first):
         shutil.rmtree(self.out, ignore_errors=True)
         os.mkdir(self.out)
         commands = competitor.commands(run)
-        measure.warm(self.work, max(2 * run.row.total, 64 * measure.MIB))
+        measure.warm(self.work, max(0 if run.row.seals else 2 * run.row.total, 64 * measure.MIB))
+        competitor.before(run)
         sample = competitor.refine(run, measure.run(commands, os.path.join(self.work, "said")))
         if first:
             competitor.check(run)
@@ -154,24 +155,24 @@ def memory_available():
         return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
 
 
-def list_all(rows):
+def list_all(rows, options):
     print("rows:")
     for row in rows:
         print(f"  {row.key:14} {row.title}")
     print(f"  {'latency':14} one small blob, {latency.DELAY_MS} ms on every service (the sandbox)\ncompetitors:")
-    for each in competitors.all_competitors():
-        print(f"  {each.key:14} {each.label}")
+    for each in everybody(options):
+        print(f"  {each.key:14} {each.label}" + (" (sealing)" if each.seals else ""))
 
 
 def main():
     options = options_of(sys.argv[1:])
     rows = all_rows.rows(options.quick)
     if options.list:
-        list_all(rows)
+        list_all(rows, options)
         return 0
     with_latency = options.rows is None or "latency" in options.rows
     wanted = chosen(rows, [name for name in options.rows if name != "latency"] if options.rows else None, "row")
-    chosen(competitors.all_competitors(), options.only, "competitor")
+    chosen(everybody(options), options.only, "competitor")
     work = tempfile.mkdtemp(prefix="decant-bench-", dir=options.work)
     bench = Bench(options, work)
     round_trips = None

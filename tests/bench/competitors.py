@@ -12,7 +12,6 @@ from measure import Command, Failed, MIB
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIGNED = "sv=2021-12-02&sig=worthless"  # for clients that want a SAS before they ask; nginx does not look at it
-SDK_MANY = 1000  # blobs of a many-blob row that the SDK reads; the result is scaled
 
 
 @dataclasses.dataclass
@@ -27,7 +26,7 @@ class Run:
     work: str  # for what is prepared
     out: str  # empty, on the tmpfs
     tools: str
-    decant: str
+    decant: str  # the build that counts, where a competitor brings none of its own
 
     def url(self, blob, sas=None):
         sas = self.sas if sas is None else sas
@@ -41,6 +40,7 @@ class Run:
 class Competitor:
     key = label = ""
     decrypts = True
+    seals = False  # takes part in the rows that upload, and only there
     needs = ()  # programs
 
     def concerns(self, row):
@@ -53,6 +53,9 @@ class Competitor:
 
     def prepare(self, run):
         """Before the clock starts, once per row."""
+
+    def before(self, run):
+        """Before the clock starts, each time; after the memory was warmed."""
 
     def commands(self, run):
         raise NotImplementedError
@@ -91,7 +94,19 @@ class Decant(Competitor):
     key, label = "decant", "**decant**"
     form = "auto"
 
-    def commands(self, run):
+    def __init__(self, name="", program=None):
+        """NAME and PROGRAM: of another build (--also), measured beside the one that counts."""
+        self.program = program
+        if name:
+            self.key, self.label = f"{self.key}@{name}", f"{self.label} ({name})"
+
+    def why_not(self, row):
+        return None if self.program is None or os.access(self.program, os.X_OK) else f"{self.program} is not there"
+
+    def argv(self, run, command="run"):
+        return [self.program or run.decant, command, "--log-level", "error"]
+
+    def wish(self, run):
         row, many = run.row, run.row.count > 1
         wish = {"from": f"{run.base}/data/" if many else run.url(run.one, sas=""), "format": self.form}
         if run.sas:
@@ -100,10 +115,12 @@ class Decant(Competitor):
             wish["sha256"] = run.data.sha256
         if row.gzip and self.decrypts:
             wish["decompress"] = "gzip"
-        job = {"identity": {"type": "none"}, "keys": [{"kid": data.KID, "file": run.data.kek_file}], "inputs": [wish],
+        return wish
+
+    def commands(self, run):
+        job = {"identity": {"type": "none"}, "keys": [{"kid": data.KID, "file": run.data.kek_file}], "inputs": [self.wish(run)],
                "volume": {"path": run.out}, "network": {"ca_file": run.ca_file} if run.ca_file else {}}
-        return [Command([run.decant, "run", "--log-level", "error"],
-                        {"DECANT_JOB": json.dumps(job), "BENCH_SAS": run.sas})]
+        return [Command(self.argv(run), {"DECANT_JOB": json.dumps(job), "BENCH_SAS": run.sas})]
 
 
 class DecantPlain(Decant):
@@ -111,6 +128,38 @@ class DecantPlain(Decant):
 
     def concerns(self, row):
         return not row.sha256
+
+
+class DecantPinned(Decant):
+    """The same blobs, demanded by a manifest that pins each one's content key."""
+    key, label = "decant-pinned", "decant, pinned by a manifest of `key_sha256`"
+
+    def concerns(self, row):
+        return row.count > 1 and row.way == "http"
+
+    def prepare(self, run):
+        self.digest = run.store.write_manifest(run.data)
+
+    def wish(self, run):
+        return {**super().wish(run), "manifest": {"from": f"{run.base}/{data.MANIFEST}", "sha256": self.digest}}
+
+
+class DecantRerun(Decant):
+    """All files are there already, and right: what does it cost to see that?"""
+    key, label = "decant-rerun", "decant, a rerun that keeps all"
+
+    def concerns(self, row):
+        return row.key in ("1g-http", "files", "small")
+
+    def before(self, run):
+        subprocess.run(self.commands(run)[0].argv, env={**os.environ, **self.commands(run)[0].environment}, check=True,
+                       capture_output=True)
+
+    def refine(self, run, sample):
+        kept = json.loads(sample.output)["kept"]
+        if kept != run.row.count:
+            raise Failed(f"only {kept} of {run.row.count} files were kept")
+        return sample
 
 
 class Curl(Competitor):
@@ -220,27 +269,28 @@ class Wrk(Competitor):
 
 class Sdk(Competitor):
     key, label = "sdk", "Azure SDK for Python, decrypting"
+    most = 1000  # blobs of a many-blob row; the result is scaled
 
     def concerns(self, row):
         return not (row.sha256 or row.gzip)  # it does neither
 
     def commands(self, run):
         wish = {"base": run.base, "sas": run.sas, "ca_file": run.ca_file, "kid": data.KID, "kek": run.data.kek_file,
-                "out": run.out, "names": [blob.name for blob in run.data.blobs[:SDK_MANY]]}
+                "out": run.out, "names": [blob.name for blob in run.data.blobs[:self.most]]}
         path = os.path.join(run.work, "sdk.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(wish, file)
-        return [Command([os.path.join(run.tools, "venv", "bin", "python"), os.path.join(HERE, "sdk.py"), path])]
+        return [Command([os.path.join(run.tools, "venv", "bin", "python"), os.path.join(HERE, "sdk.py"), "download", path])]
 
     def refine(self, run, sample):
-        if run.row.count > SDK_MANY:
-            sample.wall, sample.cpu = sample.wall * run.row.count / SDK_MANY, sample.cpu * run.row.count / SDK_MANY
+        if run.row.count > self.most:
+            sample.wall, sample.cpu = sample.wall * run.row.count / self.most, sample.cpu * run.row.count / self.most
         return sample
 
     def check(self, run):
         if run.row.count == 1:
             super().check(run)
-        elif size_of(run.out) != min(run.row.count, SDK_MANY) * run.row.size:
+        elif size_of(run.out) != min(run.row.count, self.most) * run.row.size:
             raise Failed(f"{size_of(run.out)} bytes came out")
 
 
@@ -250,15 +300,17 @@ class Azcopy(Competitor):
     def concerns(self, row):
         return row.size >= MIB and row.way == "http" and not (row.sha256 or row.gzip)
 
-    def commands(self, run):
+    def copy(self, run, source, target, kind, *options):
         program = os.path.join(run.tools, "node_modules", "@azure-tools", "azcopy-linux", "dist", "bin", "azcopy_linux_amd64")
         os.chmod(program, 0o755)
-        source = f"{run.base}/data/*?{run.sas or SIGNED}" if run.row.count > 1 else run.url(run.one, run.sas or SIGNED)
-        target = run.out if run.row.count > 1 else f"{run.out}/blob"
         logs = os.path.join(run.work, "azcopy")
-        return [Command([program, "copy", source, target, "--from-to", "BlobLocal", "--skip-version-check", "--log-level",
-                         "NONE", "--output-level", "essential"],
-                        {"AZCOPY_LOG_LOCATION": logs, "AZCOPY_JOB_PLAN_LOCATION": logs})]
+        return Command([program, "copy", source, target, "--from-to", kind, "--skip-version-check", "--log-level", "NONE",
+                        "--output-level", "essential", *options],
+                       {"AZCOPY_LOG_LOCATION": logs, "AZCOPY_JOB_PLAN_LOCATION": logs})
+
+    def commands(self, run):
+        source = f"{run.base}/data/*?{run.sas or SIGNED}" if run.row.count > 1 else run.url(run.one, run.sas or SIGNED)
+        return [self.copy(run, source, run.out if run.row.count > 1 else f"{run.out}/blob", "BlobLocal")]
 
 
 class Rclone(Competitor):
@@ -315,6 +367,8 @@ def encrypt(run, argv, environment):
             raise Failed(f"{argv[0]} cannot encrypt")
 
 
-def all_competitors():
-    return [Decant(), DecantPlain(), *(Curl(count) for count in (1, 2, 4, 16)), CurlParallel(), CurlSha256(), CurlGunzip(),
-            Wrk(), Sdk(), Azcopy(), Rclone(), Age()]
+def all_competitors(also):
+    """ALSO: name → program, further builds of decant."""
+    return [Decant(), *(Decant(name, program) for name, program in also.items()), DecantPlain(), DecantPinned(), DecantRerun(),
+            *(Curl(count) for count in (1, 2, 4, 16)), CurlParallel(), CurlSha256(), CurlGunzip(), Wrk(), Sdk(), Azcopy(),
+            Rclone(), Age()]

@@ -8,6 +8,7 @@ import dataclasses
 import email.utils
 import gzip
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -22,6 +23,7 @@ ACCOUNT = "devaccount"
 KID = "https://contoso.vault.azure.net/keys/bench/0123456789abcdef0123456789abcdef"
 BLOCK = secrets.token_bytes(4 << 20)
 PAGE = 1000
+MANIFEST = "manifest.json"
 MANY = 1000  # from here on a blob's metadata is in the listing only
 
 
@@ -77,6 +79,18 @@ class DataSet:
         return sum(blob.stored for blob in self.blobs)
 
 
+@dataclasses.dataclass
+class Sources:
+    """Files to be sealed."""
+    container: str
+    folder: str
+    names: list
+    plain_size: int
+    kek_file: str
+    public_file: str
+    sha256: str = ""  # of the only file
+
+
 class Store:
     """The folder that nginx serves."""
 
@@ -129,6 +143,33 @@ class Store:
         blobs = [self.add(container, f"data/{index:06}", Plaintext(size), kek) for index in range(count)]
         return DataSet(container, blobs, count * size, kek_file)
 
+    def sources(self, container, count, size):
+        kek, kek_file = self.kek("rsa")
+        folder = os.path.join(self.folder, "sources", container)
+        public_file, names, digest = os.path.join(self.folder, "rsa.pem"), [f"{index:06}" for index in range(count)], ""
+        os.makedirs(folder)
+        with open(public_file, "wb") as file:
+            file.write(kek.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+        for name in names:
+            source = Plaintext(size)
+            with open(os.path.join(folder, name), "wb") as file:
+                while piece := source.read(4 << 20):
+                    file.write(piece)
+            digest = source.hash.hexdigest()
+        return Sources(container, folder, names, count * size, kek_file, public_file, digest if count == 1 else "")
+
+    def write_manifest(self, data):
+        """Pins each blob's content key; returns the manifest's SHA-256. The same bytes each time."""
+        files = []
+        for blob in data.blobs:
+            wrapped = json.loads(blob.metadata)["WrappedContentKey"]["EncryptedKey"]
+            files.append({"name": os.path.basename(blob.name),
+                          "key_sha256": hashlib.sha256(owner.base64.b64decode(wrapped)).hexdigest()})
+        text = json.dumps({"version": 1, "files": files}).encode()
+        with open(self.place(data.container, MANIFEST), "wb") as file:
+            file.write(text)
+        return hashlib.sha256(text).hexdigest()
+
     def compressed(self, container, size):
         kek, kek_file = self.kek("rsa")
         member_size = min(size, 16 << 20)
@@ -147,6 +188,8 @@ class Store:
     def publish(self, data):
         """Listing pages and metadata, as nginx hands them out."""
         self.sets[data.container] = data
+        if isinstance(data, Sources):
+            return
         folder = os.path.join(self.root, "lists", data.container)
         os.makedirs(folder, exist_ok=True)
         for at in range(0, len(data.blobs), PAGE):
@@ -155,14 +198,16 @@ class Store:
                 file.write(page(data.blobs[at:at + PAGE], data.container, more))
 
     def drop(self, container):
-        del self.sets[container]
-        for folder in ("lists", ACCOUNT):
-            shutil.rmtree(os.path.join(self.root, folder, container))
+        data = self.sets.pop(container)
+        places = [data.folder] if isinstance(data, Sources) else [
+            os.path.join(self.root, folder, container) for folder in ("lists", ACCOUNT)]
+        for place in places:
+            shutil.rmtree(place)
 
     def metadata_map(self):
         """Lines for nginx's map of URI to metadata."""
         return "".join(f"'/{ACCOUNT}/{data.container}/{blob.name}' '{blob.metadata}';\n"
-                       for data in self.sets.values() for blob in data.blobs[:MANY])
+                       for data in self.sets.values() if isinstance(data, DataSet) for blob in data.blobs[:MANY])
 
 
 def etag(path):

@@ -17,6 +17,7 @@ class Row:
     sha256: bool = False
     gzip: bool = False
     azurite: bool = False
+    seals: bool = False  # uploads instead
 
     @property
     def total(self):
@@ -30,7 +31,7 @@ def human(size):
 def rows(quick):
     large, huge = (256 * MIB, 512 * MIB) if quick else (1 << 30, 4 << 30)
     middle, middles = (16 * MIB, 16) if quick else (64 * MIB, 64)
-    many = 2000 if quick else 20000
+    many, seals = (2000, 1000) if quick else (20000, 10000)
     one, four, files, small = human(large), human(huge), f"{middles} × {human(middle)}", f"{many:,} × 4 KiB"
     return [
         Row("1g-http", f"{one}, HTTP", 1, large, data="one"),
@@ -44,13 +45,18 @@ def rows(quick):
         Row("sha256", f"{one}, HTTP, sha256 asked for", 1, large, data="one", sha256=True),
         Row("gzip", f"{one} of text, stored as gzip, HTTP", 1, large, data="gzip", gzip=True),
         Row("azurite", f"{one}, Azurite", 1, large, data="one", azurite=True),
+        Row("seal", f"sealing {one}, HTTP", 1, large, "sink", data="out-one", seals=True),
+        Row("seal-small", f"sealing {seals:,} × 4 KiB, HTTP", seals, 4096, "sink", data="out-small", seals=True),
+        Row("seal-azurite", f"sealing {one}, Azurite", 1, large, data="out-one", seals=True, azurite=True),
     ]
 
 
 def make(store, row):
     """The row's data set, made once."""
     if row.data not in store.sets:
-        if row.gzip:
+        if row.seals:
+            data = store.sources(row.data, row.count, row.size)
+        elif row.gzip:
             data = store.compressed(row.data, row.size)
         elif row.count == 1:
             data = store.one(row.data, row.size)

@@ -1,6 +1,7 @@
 """The servers: an nginx that plays a fast blob service out of memory, and Azurite."""
 
 import base64
+import json
 import os
 import re
 import secrets
@@ -10,9 +11,12 @@ import time
 
 from data import ACCOUNT
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = "/usr/lib/nginx/modules"
 LATENCY_MS = 20
 START_S = 30
+# The sink's buffers for bodies stay with the process: it is not page faults of the server that should be measured.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
 CONFIGURATION = """
 load_module {modules}/ngx_http_headers_more_filter_module.so;
@@ -67,6 +71,17 @@ http {{
         location / {{ echo_sleep {latency}; echo_exec @now; }}
         location @now {{ }}
     }}
+    server {{ # takes what is uploaded, into memory, and forgets it
+        listen 127.0.0.1:{sink} reuseport;
+        client_max_body_size 0; client_body_buffer_size 64m;
+        if ($request_method !~ ^PUT$) {{ return 404; }}
+        add_header ETag '"0x8DD000000000000"';
+        add_header Last-Modified "Thu, 01 Jan 2026 00:00:00 GMT";
+        add_header x-ms-version 2021-12-02;
+        add_header x-ms-request-id $request_id;
+        add_header x-ms-request-server-encrypted true;
+        location / {{ echo_read_request_body; echo_status 201; echo -n ""; }}
+    }}
 }}
 """
 
@@ -98,9 +113,10 @@ def wait_for_port(port, process, log):
 
 
 class Nginx:
-    """Serves a Store over http, https (TLS 1.3, AES-256-GCM) and http with latency."""
+    """Serves a Store over http, https (TLS 1.3, AES-256-GCM) and http with latency; takes uploads."""
 
-    sas = ""
+    def sas(self, container):
+        return ""
 
     def __init__(self, store):
         self.folder = os.path.join(store.folder, "nginx")
@@ -112,17 +128,18 @@ class Nginx:
                        stderr=subprocess.DEVNULL)
         with open(os.path.join(self.folder, "metadata"), "w", encoding="ascii") as file:
             file.write(store.metadata_map())
-        http, https, slow = free_ports(3)
+        http, https, slow, sink = free_ports(4)
         configuration, log = os.path.join(self.folder, "nginx.conf"), os.path.join(self.folder, "error.log")
         with open(configuration, "w", encoding="ascii") as file:
             file.write(CONFIGURATION.format(
                 modules=MODULES, folder=self.folder, root=store.root, account=ACCOUNT, http=http, https=https, slow=slow,
-                latency=LATENCY_MS / 1000, user="user root;" if os.geteuid() == 0 else ""))
+                sink=sink, latency=LATENCY_MS / 1000, user="user root;" if os.geteuid() == 0 else ""))
         with open(log, "wb") as out:
-            self.process = subprocess.Popen(["nginx", "-e", log, "-p", self.folder, "-c", configuration], stderr=out)
+            self.process = subprocess.Popen(["nginx", "-e", log, "-p", self.folder, "-c", configuration], stderr=out,
+                                            env={**os.environ, **KEEP_MEMORY})
         wait_for_port(http, self.process, log)
         self.endpoints = {"http": f"http://127.0.0.1:{http}/{ACCOUNT}", "https": f"https://127.0.0.1:{https}/{ACCOUNT}",
-                          "slow": f"http://127.0.0.1:{slow}/{ACCOUNT}"}
+                          "slow": f"http://127.0.0.1:{slow}/{ACCOUNT}", "sink": f"http://127.0.0.1:{sink}/{ACCOUNT}"}
 
     def stop(self):
         stop(self.process)
@@ -145,7 +162,24 @@ class Azurite:
                  "--blobPort", "0", "--location", self.folder], stdout=log, stderr=log,
                 env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"})
         self.endpoints = {"http": f"{self.wait()}/{ACCOUNT}"}
-        self.sas = ""
+        self.tools, self.signatures = tools, {}
+
+    def sas(self, container):
+        return self.signatures[container]
+
+    def make(self, container, blob):
+        """The container, with BLOB in it unless it is None, and a SAS for it. Once."""
+        if container in self.signatures:
+            return
+        wish = {"base": f"{self.endpoints['http']}/{container}", "key": self.key}
+        if blob:
+            wish.update(name=blob.name, file=blob.path, metadata=blob.metadata)
+        path = os.path.join(self.folder, "wish.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(wish, file)
+        self.signatures[container] = subprocess.run(
+            [os.path.join(self.tools, "venv", "bin", "python"), os.path.join(HERE, "sdk.py"), "make", path],
+            check=True, capture_output=True, text=True).stdout.strip()
 
     def wait(self):
         deadline, said = time.monotonic() + START_S, ""
