@@ -10,7 +10,7 @@
 const char help_exec_text[] =
     "decant exec: run the job, then a command as a child, then seal the job's outputs\n"
     "\n"
-    "  decant exec -c job.json -- python3 train.py --data /mnt/plain/train\n"
+    "  decant exec -c job.json -- python3 train.py /mnt/plain/train\n"
     "\n"
     "The command starts when every file is published and the keys are wiped. Signals are passed on\n"
     "to it, orphans taken in (fit for process 1). Exits with its status, 128+N if signal N killed\n"
