@@ -7,7 +7,8 @@ CMAKE_FLAGS ?=
 
 all: ## build build/decant (Release)
 	@scripts/setup.sh build
-	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMAKE_RULE_MESSAGES=OFF $(CMAKE_FLAGS) >/dev/null
+	@echo "building $(BUILD)/decant"
+	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMAKE_RULE_MESSAGES=OFF -DCMAKE_TARGET_MESSAGES=OFF $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) --target decant -j $$(nproc) -- -s
 
 demo: all ## the whole way against the sandbox: encrypt, attest, release, download, decrypt

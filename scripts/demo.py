@@ -26,7 +26,7 @@ def say(text):
 
 def start_sandbox(state):
     process = subprocess.Popen([sys.executable, ROOT / "sandbox", "--state", state], stdout=subprocess.DEVNULL)
-    for _ in range(300):
+    for _ in range(3000):  # a busy machine takes its time to make keys
         if (state / "sandbox.json").exists():
             return process, json.loads((state / "sandbox.json").read_text())
         if process.poll() is not None:
