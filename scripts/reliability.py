@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "fault"))
 
 import campaign  # noqa: E402
 import network  # noqa: E402
+import preload  # noqa: E402
 import table  # noqa: E402
 import tamper  # noqa: E402
 import volume  # noqa: E402
@@ -23,7 +24,8 @@ HEAD = """# Reliability: what was made to fail, and what came of it
 
 Every table here is made of the results of runs, which are in `tests/fault/results`; a test compares. What holds in every case: no crash,
 no sanitizer's report, no leak, no secret in the output, and after a failure nothing published and nothing left on the volume. A number is
-the exit code (`docs/operations.md` tells what each means).
+the exit code (`docs/operations.md` tells what each means). `build-check` is the program with the address and undefined-behaviour
+sanitizers, `build-fault` with the leak sanitizer alone.
 
 ```sh
 make fault                      # a sample of each table, by dice (FAULT_SEED repeats one); make check does this
@@ -43,7 +45,7 @@ CLASSES = {"memory": "memory", "openssl": "OpenSSL", "curl": "libcurl", "parsers
 
 
 def made(about):
-    return f"Run at commit {', '.join(about['commits'])}, up to {about['date']}, in {about['seconds']} s.\n"
+    return (f"Run at commit {', '.join(about['commits'])}, up to {about['date']}, in {about['seconds']} s; {', '.join(about['builds'])}.\n")
 
 
 def how_many(name, kept):
@@ -77,13 +79,16 @@ def calls_rows(kept):
 
 
 def unfinished(kept):
-    found = []
-    for row in kept["calls"]:
-        if not row["complete"] and "of" in row:
-            found.append(f"`{row['call']}`: {row['next'] - 1} of {row['of']} calls, spread evenly")
-        elif not row["complete"]:
-            found.append(f"`{row['call']}`: up to its call number {row['next'] - 1}")
-    return found
+    """One sentence about what a complete run would still do."""
+    rows, functions = {row["call"]: row for row in kept["calls"]}, [name for _, name in preload.table()]
+    complete = [name for name in functions if name in rows and rows[name]["complete"]]
+    if len(complete) == len(functions):
+        return "All functions are through.\n"
+    begun = [f"`{name}` {rows[name]['next'] - 1} of {rows[name]['of']} calls, spread evenly" if "of" in rows[name]
+             else f"`{name}` up to its call number {rows[name]['next'] - 1}"
+             for name in functions if name in rows and not rows[name]["complete"] and rows[name]["next"] > 1]
+    return (f"{len(complete)} of {len(functions)} functions are through (of some, no call is made in this run)"
+            f"{'; ' if begun else ''}{', '.join(begun)}. The step goes on where it ended.\n")
 
 
 def calls():
@@ -98,12 +103,9 @@ call). Allowed is 0 where a failure can be lived with; a lack of memory must end
 OpenSSL 3.0 lost a block of its own when its memory ran out.
 
 """
-    text += f"Run at commit {kept['commit']} on {kept['date']}, in {kept['seconds']} s: `make fault FAULT_FULL=1`, step fault-full.\n\n"
+    text += f"Run at commit {kept['commit']} on {kept['date']}, in {kept['seconds']} s; build-fault.\n\n"
     text += grid(("class", "functions", "failing calls", "exit codes: runs"), calls_rows(kept))
-    left = unfinished(kept)
-    if left:
-        text += "\nNot finished: " + ", ".join(left) + "; the step goes on where it ended.\n"
-    return text
+    return text + "\n" + unfinished(kept) + "\nOf `decant seal`, each `make check` takes a sample in the same way.\n"
 
 
 # ---- Network ----

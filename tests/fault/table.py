@@ -105,7 +105,7 @@ class Results:
 
     def __init__(self, name):
         self.path, self.lock, self.start = os.path.join(RESULTS, name + ".json"), threading.Lock(), time.monotonic()
-        self.about, self.rows = {"commits": [], "seconds": 0}, []
+        self.about, self.rows = {"commits": [], "builds": [], "seconds": 0}, []
         if os.path.exists(self.path):
             with open(self.path, encoding="ascii") as file:
                 kept = json.load(file)
@@ -113,9 +113,10 @@ class Results:
 
     def write(self, rows):
         with self.lock:
-            commit, now = campaign.commit(), time.monotonic()
-            if commit not in self.about["commits"]:
-                self.about["commits"].append(commit)
+            now = time.monotonic()
+            for name, value in (("commits", campaign.commit()), ("builds", os.path.basename(os.path.dirname(scene.harness.DECANT)))):
+                if value not in self.about[name]:
+                    self.about[name].append(value)
             self.about["seconds"] += round(now - self.start)
             self.about["date"] = time.strftime("%Y-%m-%d", time.gmtime())
             self.start, self.rows = now, rows
