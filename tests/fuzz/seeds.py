@@ -958,6 +958,7 @@ def policies():
         yield b"\x00" + chunk(text(case)) + text(claims).encode()
     yield b"\x01" + chunk(text(cases[0])) + text(claims).encode()
     yield b"\x01" + chunk("x") + text(claims).encode()
+    yield b"\x01"
     good_text = chunk(text(cases[0]))
     for token in (text({}), text({"iss": 1}), "x", "", " ", "a.b.c", "a.b", "a.b.c.d", "a.!.c", "{", jwt(claims), "e30." + b64u(b"x") + ".x", "x" * 66000):
         yield b"\x00" + good_text + token.encode()
