@@ -183,6 +183,10 @@ enum status json_parse(struct span text, enum status status_if_bad, struct cJSON
         return fail(e, status_if_bad, "not valid UTF-8");
     if (check_text(text, &at, status_if_bad, e) != OK)
         return refuse_at(text, at, e);
+    if (text.size == 0) { /* there may be no address to count from */
+        (void)!fail(e, status_if_bad, "not valid JSON");
+        return refuse_at(text, 0, e);
+    }
     const char *end = NULL;
     AUTO(json_free)
     cJSON *tree = cJSON_ParseWithLengthOpts((const char *)text.data, text.size, &end, false);

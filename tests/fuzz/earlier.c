@@ -116,7 +116,7 @@ static void directory_put(const char *name)
 
 /* A journal as a killed run leaves it, TITLE and all, with the input's bytes behind, or one whole
  * record. */
-static void stage_put(struct span records, bool genuine)
+static void stage_put(struct span records, bool genuine, bool foreign)
 {
     char path[512];
     struct stat st;
@@ -138,6 +138,8 @@ static void stage_put(struct span records, bool genuine)
         must(journal_append(&j, &(struct note){SEALED, "b", stamp_of(&st), buf_span(&object)},
                             &e) == OK);
     must(pwrite(j.fd, records.data, records.size, (off_t)j.size) == (ssize_t)records.size);
+    if (foreign) /* a letter of the title, which names the boot */
+        must(pwrite(j.fd, "?", 1, 64) == 1);
     journal_close(&j);
 }
 
@@ -153,7 +155,7 @@ static void keep_try(struct volume *v, const char *name)
     must(!kept || size == 5);
 }
 
-static void volume_try(struct span in, bool dry, bool genuine)
+static void volume_try(struct span in, bool dry, bool genuine, bool foreign)
 {
     AUTO(volume_close) struct volume *v = NULL;
     AUTO(chunk_free) struct chunk ready = take_chunk(&in);
@@ -165,7 +167,7 @@ static void volume_try(struct span in, bool dry, bool genuine)
     directory_put(".decant");
     file_put("a", SPAN_LITERAL("12345"), 0440);
     file_put(".decant/ready.json", chunk_span(&ready), 0440);
-    stage_put(in, genuine);
+    stage_put(in, genuine, foreign);
     must(volume_open(&options, dry, &v, &e) == OK);
     keep_try(v, "a");
     keep_try(v, "b");
@@ -182,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         journal_read_all(in);
     } else {
         root_open();
-        volume_try(in, (mode & 4) != 0, mode % 4 == 3);
+        volume_try(in, (mode & 4) != 0, mode % 4 == 3, (mode & 8) != 0);
     }
     return 0;
 }

@@ -30,7 +30,14 @@ static void given_try(struct span in, bool from_file, struct identity *identity,
     identity->vault_token.env = from_file ? NULL : "FUZZ_TOKEN";
     identity->vault_token.file = from_file ? path : NULL;
     token_check(given_token(identity, "https://vault.azure.net", token, &e), token, &e);
-    identity->vault_token = (struct identity_token_place){0};
+    static const struct identity_token_place nowhere[] = {
+        {.env = "FUZZ_TOKEN_UNSET"}, {.file = "/nonexistent/token"}, {.env = NULL}};
+    for (size_t i = 0; i < COUNT(nowhere); i++) {
+        struct access_token none = {0};
+        identity->storage_token = nowhere[i];
+        must(given_token(identity, "https://storage.azure.com/", &none, &e) == E_NO_TOKEN);
+    }
+    identity->vault_token = identity->storage_token = (struct identity_token_place){0};
     (void)close(fd);
 }
 

@@ -20,7 +20,8 @@
 
 #define ROOM   ((size_t)1 << 20)
 #define NOW    INT64_C(1767225600)
-#define SIGNED 672 /* bytes of a report, then r and s of 72 each */
+#define LATER  INT64_C(4000000000) /* than any certificate here */
+#define SIGNED 672                 /* bytes of a report, then r and s of 72 each */
 
 enum {
     WITH_CERTIFICATES = 1,
@@ -113,6 +114,8 @@ static struct inspect_options options_of(uint8_t kind, uint8_t flags)
         options.host_data = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     if ((flags & WITH_CA) != 0)
         options.ca_file = FUZZ_DATA "/ca.pem";
+    if ((flags & WITH_CA) != 0 && (flags & WITH_ROOT) != 0)
+        options.now_unix_s = LATER;
     if ((flags & WITH_FILES) != 0) {
         options.job = FUZZ_DATA "/ca.pem";
         options.manifests = manifests;
@@ -314,9 +317,8 @@ static void receipt_try(struct span *in, struct inspect_options options, uint8_t
     size_t at = take_number(in, 2);
     uint8_t bits = take_byte(in), report[SNP_REPORT_SIZE];
     AUTO(buf_free)
-    struct buf runtime = BUF(ROOM),
-               claims = BUF(ROOM), token = BUF(ROOM), out = BUF(ROOM * 2), base64 = BUF(ROOM),
-               cose = BUF(ROOM), cose64 = BUF(ROOM);
+    struct buf runtime = BUF(ROOM), claims = BUF(ROOM), token = BUF(ROOM), out = BUF(ROOM * 2),
+               base64 = BUF(ROOM), cose = BUF(ROOM), cose64 = BUF(ROOM);
     runtime_of(chunk_span(&body), chunk_span(&extra), &runtime);
     report_of(buf_span(&runtime), at, bits, report);
     claims_of(buf_span(&runtime), report, chunk_span(&first), &claims);

@@ -3,7 +3,8 @@
  * its own under the test keys, lets the input change it, and feeds it in stretches and pieces that
  * the input chooses. What must hold: what was not changed is read, and what was changed is refused,
  * but for what docs/formats.md says that a format cannot notice: regions cut off the end (2.x),
- * anything (1.0, plain).
+ * anything (1.0, plain). The stretches come in order or backwards, whole or with a byte too few or
+ * too many.
  */
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -161,32 +162,57 @@ static enum status place_write(void *context, uint64_t at, struct span bytes, st
     return OK;
 }
 
+/* What arrives of a stretch: all, a byte more, a byte less. */
+enum amount { WHOLE, LONGER, SHORTER };
+enum order { FORWARDS, BACKWARDS, LAST_FIRST };
+
 static enum status stretch_read(struct envelope_reader *r, struct envelope *v,
                                 const struct envelope_span *s, struct span blob, struct span *cuts,
-                                struct place *out, struct error *e)
+                                enum amount amount, struct place *out, struct error *e)
 {
     const struct sink sink = {place_write, out};
     TRY(envelope_reader_start(r, v, s, &sink, e));
     uint64_t left = s->stored_size;
-    while (left > 0) {
+    TRY(envelope_reader_feed(r, (struct span){0}, e)); /* nothing is no bytes */
+    while (left > (amount == SHORTER)) {
         uint64_t n = cuts->size > 0 ? (uint64_t)take_byte(cuts) + 1 : left;
-        n = n < left ? n : left;
+        n = n < left - (amount == SHORTER) ? n : left - (amount == SHORTER);
         AUTO(chunk_free)
         struct chunk piece = chunk_of(span_of(blob.data + s->stored_at + s->stored_size - left, n));
         TRY(envelope_reader_feed(r, chunk_span(&piece), e));
         left -= n;
     }
+    if (amount == LONGER)
+        TRY(envelope_reader_feed(r, SPAN_LITERAL("x"), e));
     return envelope_reader_finish(r, e);
 }
 
+/* Of N stretches, the one that is read as number I, as when several workers read one blob. */
+static uint64_t turn_of(uint64_t i, uint64_t n, enum order order)
+{
+    if (order == BACKWARDS)
+        return n - 1 - i;
+    return order == LAST_FIRST ? (i + n - 1) % n : i;
+}
+
 static enum status blob_read(struct envelope *v, struct span blob, uint64_t wanted,
-                             struct span cuts, struct place *out, uint64_t *size, struct error *e)
+                             enum order order, enum amount amount, struct span cuts,
+                             struct place *out, uint64_t *size, struct error *e)
 {
     AUTO(envelope_reader_free) struct envelope_reader *r = NULL;
     struct envelope_span s;
     TRY(envelope_reader_new(&r, e));
-    for (uint64_t i = 0; envelope_span(v, wanted, i, &s); i++)
-        TRY(stretch_read(r, v, &s, blob, &cuts, out, e));
+    uint64_t n = 0;
+    while (envelope_span(v, wanted, n, &s))
+        n++;
+    for (uint64_t i = 0; i < n; i++) {
+        must(envelope_span(v, wanted, turn_of(i, n, order), &s));
+        TRY(stretch_read(r, v, &s, blob, &cuts, amount, out, e));
+    }
+    const struct sink sink = {place_write, out};
+    struct envelope_span none = {.stored_at = blob.size, .stored_size = 1};
+    struct error ignored = {0};
+    must(envelope_reader_start(r, v, &none, &sink, &ignored) == E_BUG);
     return envelope_verdict(v, size, e);
 }
 
@@ -211,6 +237,8 @@ static void stream_try(struct span in, uint8_t mode)
 {
     static struct place out;
     enum way way = (enum way)(mode % WAYS);
+    enum order order = (mode & 0x20) == 0 ? FORWARDS : (mode & 0x40) != 0 ? LAST_FIRST : BACKWARDS;
+    enum amount amount = (enum amount)((mode >> 3 & 3) % 3);
     uint64_t region = take_number(&in, 2) % 1024 + 1, size = 0;
     struct span text = span_of(plain, take_number(&in, 2) % (PLAIN_MAX + 1));
     uint64_t wanted = take_number(&in, 2), unit = way < V1 ? region + 28 : 16;
@@ -232,8 +260,11 @@ static void stream_try(struct span in, uint8_t mode)
     out.end = 0;
     enum status status = envelope_open(formats[way], &m, &kek, is.size, &v, &e);
     if (status == OK)
-        status = blob_read(v, buf_span(&is), wanted, in, &out, &size, &e);
+        status = blob_read(v, buf_span(&is), wanted, order, amount, in, &out, &size, &e);
     must_fail_as(status, &e, E_NOT_AUTHENTIC, E_SPACE);
+    must(amount == WHOLE || is.size == 0 || status != OK);
+    if (amount != WHOLE)
+        return;
     judge(way, status, text, buf_span(&was), buf_span(&is), &out, size, unit);
 }
 
@@ -260,7 +291,7 @@ static void unwrap_try(struct span in)
     enum envelope_format format = (kind & 16) != 0  ? ENVELOPE_AES_GCM
                                   : (kind & 8) != 0 ? ENVELOPE_CSE_V1
                                                     : ENVELOPE_CSE;
-    enum status status = envelope_open(format, &m, &kek, 48, &v, &e);
+    enum status status = envelope_open(format, &m, &kek, format == ENVELOPE_CSE ? 44 : 48, &v, &e);
     secret_free(&kek.octets);
     must_fail_as(status, &e, E_NOT_AUTHENTIC, E_BAD_KEY);
 }

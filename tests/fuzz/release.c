@@ -1,7 +1,8 @@
 /*
  * The vault's answer to a release. Mode 0: any text as JWS. The others build one that gets further
  * and is signed by the test vault: 1 from any header and payload, 2 with any certificate in front
- * of the chain, 3 with any key_hsm, 4 with any plaintext properly wrapped, 5 the whole HTTP
+ * of the chain, 3 with any key_hsm, 4 with any plaintext properly wrapped (10, 16, 22: under an AES
+ * key of another size), 5 the whole HTTP
  * exchange.
  */
 #include <openssl/pem.h>
@@ -19,12 +20,14 @@ static struct {
     bool ready;
     EVP_PKEY *signer, *pair;
     struct key_offer offer;
-    struct buf x5c; /* "leaf","ca" in base64 */
-    struct buf wrapped_aes;
+    struct buf x5c;            /* "leaf","ca" in base64 */
+    struct buf wrapped_aes[4]; /* the first 32, 16, 24 and 5 bytes */
 } vault;
 
 /* Worthless test key: what vault.wrapped holds under the offer's pair. */
 static const uint8_t aes[32] = "worthless test key: transfer....";
+
+static const size_t aes_sizes[] = {32, 16, 24, 5};
 
 static EVP_PKEY *key_read(const char *path)
 {
@@ -36,6 +39,22 @@ static EVP_PKEY *key_read(const char *path)
     return key;
 }
 
+/* RSA-OAEP with SHA-256, as the vault does it: never the same bytes twice. */
+static void aes_wrap(size_t size, struct buf *out)
+{
+    uint8_t room[512];
+    size_t n = sizeof room;
+    struct error e = {0};
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(vault.pair, NULL);
+    must(c != NULL && EVP_PKEY_encrypt_init(c) == 1 &&
+         EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_OAEP_PADDING) == 1 &&
+         EVP_PKEY_CTX_set_rsa_oaep_md(c, EVP_sha256()) == 1 &&
+         EVP_PKEY_encrypt(c, room, &n, aes, size) == 1);
+    EVP_PKEY_CTX_free(c);
+    *out = BUF(sizeof room);
+    must(buf_add(out, span_of(room, n), &e) == OK);
+}
+
 static void vault_open(void)
 {
     struct error e = {0};
@@ -45,7 +64,9 @@ static void vault_open(void)
     vault.pair = key_read(FUZZ_DATA "/offer.key");
     must(key_offer_of(vault.pair, &vault.offer, &e) == OK);
     vault.x5c = data_read(FUZZ_DATA "/vault.x5c");
-    vault.wrapped_aes = data_read(FUZZ_DATA "/transfer.oaep");
+    vault.wrapped_aes[0] = data_read(FUZZ_DATA "/transfer.oaep");
+    for (size_t i = 1; i < COUNT(vault.wrapped_aes); i++)
+        aes_wrap(aes_sizes[i], &vault.wrapped_aes[i]);
     vault.ready = true;
 }
 
@@ -132,9 +153,19 @@ static void key_hsm_try(const char *jwk, struct span key_hsm, struct span extra,
     payload_try(buf_span(&payload), extra, any_nonce);
 }
 
-/* RFC 5649, under the test key whose OAEP form is fixed. */
-static void plain_try(const char *jwk, struct span plain)
+static void kwp_try(struct span kek, struct span wrapped)
 {
+    AUTO(secret_free) struct secret out = {0};
+    struct error e = {0};
+    must_fail_as(key_kwp_open(kek, wrapped, &out, &e), &e, E_BAD_KEY);
+}
+
+/* RFC 5649, under the test key whose OAEP form is fixed. */
+static void plain_try(const char *jwk, struct span plain, size_t which)
+{
+    static const EVP_CIPHER *(*const ciphers[])(void) = {
+        EVP_aes_256_wrap_pad, EVP_aes_128_wrap_pad, EVP_aes_192_wrap_pad, EVP_aes_128_wrap_pad};
+
     AUTO(buf_free) struct buf hsm = BUF(ROOM);
     AUTO(buf_free) struct buf both = BUF(ROOM);
     AUTO(chunk_free) struct chunk room = {.data = malloc(plain.size + 16)};
@@ -142,11 +173,12 @@ static void plain_try(const char *jwk, struct span plain)
     int n = 0;
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
     EVP_CIPHER_CTX_set_flags(c, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-    must(EVP_EncryptInit_ex(c, EVP_aes_256_wrap_pad(), NULL, aes, NULL) == 1);
+    must(EVP_EncryptInit_ex(c, ciphers[which](), NULL, aes, NULL) == 1);
     if (plain.size == 0 || EVP_EncryptUpdate(c, room.data, &n, plain.data, (int)plain.size) != 1)
         n = 0;
     EVP_CIPHER_CTX_free(c);
-    must(buf_add(&both, buf_span(&vault.wrapped_aes), &e) == OK);
+    kwp_try(span_of(aes, aes_sizes[which]), span_of(room.data, (size_t)n));
+    must(buf_add(&both, buf_span(&vault.wrapped_aes[which]), &e) == OK);
     must(buf_add(&both, span_of(room.data, (size_t)n), &e) == OK);
     added(
         &hsm,
@@ -199,7 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (mode % 6 == 3)
             key_hsm_try(jwk, chunk_span(&what), (struct span){0}, (mode & 0x80) != 0);
         else
-            plain_try(jwk, chunk_span(&what));
+            plain_try(jwk, chunk_span(&what), mode / 6 % COUNT(aes_sizes));
     }
     return 0;
 }

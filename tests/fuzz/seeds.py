@@ -221,6 +221,9 @@ def change(what, at, *rest):
 
 
 def regions():
+    for mode in (0x60, 0x62, 0x64, 0x20 | 4, 0x20 | 5, 0x20 | 0, 0x24 | 3, 8, 9, 10, 11, 16, 17, 18, 19, 20, 21):
+        yield stream(mode, 16, 200, 90)
+        yield stream(mode, 16, 200, 90, cuts=bytes([3, 0, 40]))
     for way in range(6):
         for region, size, wanted in ((16, 64, 0), (1, 5, 29), (1024, 4096, 3000), (100, 250, 100), (16, 0, 16)):
             yield stream(way, region, size, wanted, newer=size > 100)
@@ -488,6 +491,8 @@ def release():
            (rsa_jwk(False), b""), (rsa_jwk(False), der(rsa_key()) + b"x"), ({"kty": "x"}, b"x")]
     ):
         yield b"\x04" + chunk(members(public)) + chunk(plain)
+    for mode in (10, 16, 22):
+        yield bytes([mode]) + chunk(members(oct_public)) + chunk(bytes(range(32)))
     hsm = {"schema_version": "1.0", "header": {"kid": "k", "alg": "dir", "enc": "RSA_AES_KEY_WRAP_256"}, "ciphertext": b64u(bytes(300))}
     for path, value in (
         (["x"], 1), (["schema_version"], "2.0"), (["header"], None), (["header", "alg"], "x"), (["header", "enc"], "x"), (["ciphertext"], None),
@@ -665,7 +670,7 @@ def earlier():
                 record("n" * 4096, "x"), record("a\0b", entry("a"))]
     for one in texts:
         yield b"\x00" + one.encode()
-        for mode in (2, 6, 3, 7):
+        for mode in (2, 6, 3, 7, 10, 11):
             yield bytes([mode]) + chunk(one) + journals[0]
     for one in journals:
         yield b"\x01" + one
@@ -844,6 +849,8 @@ def releases_of_inspect():
     for path, value in ((["request", "kid"], None), (["request", "kid"], KID + "2"), (["response", "key", "key", "kid"], "x"), (["response", "key", "release_policy", "data"], "!"),
                         (["response", "key", "release_policy", "data"], b64u(b"x")), (["response", "key", "release_policy", "data"], b64u(b"{}")), (["response"], 1)):
         yield chunk(text(header)) + chunk(text(changed(payload, path, value)))
+    local = "https://127.0.0.1:8443/keys/k"
+    yield chunk(text(header)) + chunk(text(changed(changed(payload, ["request", "kid"], local), ["response", "key", "key", "kid"], local)))
     for path, value in ((["x5c"], None), (["x5c"], x5c[::-1]), (["x5c"], x5c[:1]), (["alg"], "PS512"), (["x5c"], [])):
         yield chunk(text(changed(header, path, value))) + chunk(text(payload))
 
@@ -901,6 +908,8 @@ def inspected():
     for n, parts in enumerate(releases_of_inspect()):
         yield looked_at(1, "release" if n else "", CA, parts)
     yield looked_at(1, "release", 0, next(releases_of_inspect()))
+    yield looked_at(1, "release", CA | ROOT, next(releases_of_inspect()))
+    yield looked_at(0, "blob", 0, "x")
     for n, parts in enumerate(endorsements()):
         yield looked_at(2, "endorsement" if n else "", ROOT if n == 1 else 0, parts)
     yield looked_at(2, "", PEELED, next(endorsements()))
@@ -949,6 +958,7 @@ def policies():
         yield b"\x00" + chunk(text(case)) + text(claims).encode()
     yield b"\x01" + chunk(text(cases[0])) + text(claims).encode()
     yield b"\x01" + chunk("x") + text(claims).encode()
+    yield b"\x01"
     good_text = chunk(text(cases[0]))
     for token in (text({}), text({"iss": 1}), "x", "", " ", "a.b.c", "a.b", "a.b.c.d", "a.!.c", "{", jwt(claims), "e30." + b64u(b"x") + ".x", "x" * 66000):
         yield b"\x00" + good_text + token.encode()
