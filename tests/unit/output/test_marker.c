@@ -198,7 +198,7 @@ static void test_a_run_takes_the_mark_away(void **state)
     volume_close(&v);
     mark_fails(s, E_NOT_FOUND, "blob a/b"); /* a dry run changes nothing */
     v = volume_of(s, false);
-    not_yet(s, "is not there");
+    not_yet(s, "a run is at work");
     volume_close(&v);
     path_of(s, ".decant", path);
     assert_int_equal(stat(path, &st), -1); /* nor is its folder left */
