@@ -12,9 +12,11 @@ driver = "overlay"
 graphroot = "$folder/store"
 runroot = "$folder/run"
 END
+# The caller's own limit of files: a pod's first container gets the caller's soft one whatever is said here, and a hard one
+# below that is invalid.
 cat >"$folder/containers.conf" <<END
 [containers]
-default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
+default_ulimits = ["nofile=$(ulimit -Sn):$(ulimit -Hn)", "nproc=4096:4096"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
