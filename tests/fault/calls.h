@@ -56,6 +56,9 @@
     C(OPENSSL, X509_get_signature_info, 0, 0) C(OPENSSL, X509_verify, -1, 0) \
     C(OPENSSL, X509_verify_cert, -1, 0) C(OPENSSL, d2i_PKCS8_PRIV_KEY_INFO, 0, 0) \
     C(OPENSSL, d2i_X509, 0, 0) C(OPENSSL, i2d_ECDSA_SIG, -1, 0) \
+    C(OPENSSL, ASN1_TIME_to_tm, 0, 0) C(OPENSSL, X509_cmp_time, 0, 0) \
+    C(OPENSSL, X509_get_X509_PUBKEY, 0, 0) C(OPENSSL, X509_get_ext_d2i, 0, 0) \
+    C(OPENSSL, i2d_X509_PUBKEY, -1, 0) \
     \
     C(CURL, curl_easy_getinfo, CURLE_UNKNOWN_OPTION, 0) C(CURL, curl_easy_init, 0, 0) \
     C(CURL, curl_easy_setopt, CURLE_OUT_OF_MEMORY, 0) \
@@ -69,6 +72,7 @@
     C(PARSERS, XML_ParserCreate_MM, 0, 0) C(PARSERS, XML_Parse, 0, 0) \
     C(PARSERS, cJSON_ParseWithLengthOpts, 0, 0) C(PARSERS, inflateInit2_, -4, 0) \
     C(PARSERS, inflate, -4, 0) C(PARSERS, inflateReset, -2, 0) \
+    C(PARSERS, deflateInit2_, -4, 0) C(PARSERS, deflate, -2, 0) \
     \
     C(FILES, access, -1, EACCES) C(FILES, fallocate, -1, ENOSPC) \
     C(FILES, fchmod, -1, EIO) C(FILES, fchown, -1, EPERM) C(FILES, fcntl, -1, EIO) \
