@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every test, in steps that can be named alone: lint quality unit fuzz coverage schema sandbox e2e hardening interop docs fault image pods deploy package ("build"
 # just builds what schema, e2e, interop, docs, fault, deploy and package need; "fault-full" takes half an hour, "java" wants Maven). Without arguments: all.
-# A step that takes too long is ended and has failed. The last line counts, and says whether the working tree is as it was.
+# A step that takes too long is ended and has failed. The last lines say whether the working tree is as it was, and count.
 set -u
 cd "$(dirname "$0")/.."
 checked=build-check # gcc, ASan and UBSan, warnings are errors
@@ -211,5 +211,5 @@ else
     state="the working tree has the changes it had"
 fi
 case $names in *"working tree"*) state="the steps changed the working tree" ;; esac
-printf '\n%s passed, %s failed; %s\n' "$passed" "$failed" "$state"
+printf '\n%s\n%s passed, %s failed\n' "$state" "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -51,10 +51,10 @@ void envelope_close(struct envelope **envelope);
 
 /* Exact for all formats but CSE_V1, where it is an upper bound until the verdict. */
 uint64_t envelope_plain_size(const struct envelope *envelope);
-/* "cse-2.0", "cse-2.1", "cse-1.0", "aes-gcm" or "plain". */
 /* What ready.json calls it: "cse-2.0", "cse-2.1", "cse-1.0", "aes-gcm", "plain". METADATA: NULL for
  * the last two. */
 const char *envelope_name(enum envelope_format format, const struct envelope_metadata *metadata);
+
 /* A stretch of the blob that can be read by itself: whole regions. */
 struct envelope_span {
     uint64_t stored_at, stored_size;

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 AZURITE = os.environ["AZURITE"]
 ACCOUNT = "contoso"
-START_S = 30
+START_S = 120
 HOP_BY_HOP = ("transfer-encoding", "content-length", "connection", "keep-alive", "date", "server")
 PEM = serialization.Encoding.PEM
 
@@ -101,11 +101,16 @@ class Azurite:
             if found := re.search(r"successfully listens on (https?://\S+)\n", said):
                 return found[1]
             time.sleep(0.05)
+        self.stop()
         raise RuntimeError(f"Azurite does not start: {said}")
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
