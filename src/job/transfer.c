@@ -70,13 +70,21 @@ static enum status read_metadata(struct transfer *transfer, struct error *e)
     return fingerprint(transfer, e);
 }
 
+/* The blob is genuine, but another than the job means. */
+static enum status mismatch(struct error *e)
+{
+    advise(e, "It may be older, cut at its end, or another's: compare with the owner's list");
+    return E_MISMATCH;
+}
+
 static enum status check_size(const struct transfer *transfer, uint64_t size, struct error *e)
 {
     const struct expectation *expected = &transfer->expected;
-    if (expected->has_size && expected->size != size)
-        return fail(e, E_MISMATCH, "%llu bytes of plaintext, %s says %llu",
-                    (unsigned long long)size, expected->source, (unsigned long long)expected->size);
-    return OK;
+    if (!expected->has_size || expected->size == size)
+        return OK;
+    (void)fail(e, E_MISMATCH, "%llu bytes of plaintext, %s says %llu", (unsigned long long)size,
+               expected->source, (unsigned long long)expected->size);
+    return mismatch(e);
 }
 
 /* All that can be said without the key: what the blob is, and that it is the one that is meant. */
@@ -86,9 +94,10 @@ static enum status describe(struct transfer *transfer, struct error *e)
     TRY(input_blob_url(transfer->item.input, &transfer->item.blob, &transfer->url, e));
     TRY(read_metadata(transfer, e));
     TRY(input_expects(transfer->item.input, &transfer->item.blob, expected, e));
-    if (expected->key_sha256 != NULL && strcmp(expected->key_sha256, transfer->key_sha256) != 0)
-        return fail(e, E_MISMATCH, "its content key is not the one in %s", expected->source);
-    return OK;
+    if (expected->key_sha256 == NULL || strcmp(expected->key_sha256, transfer->key_sha256) == 0)
+        return OK;
+    (void)fail(e, E_MISMATCH, "its content key is not the one in %s", expected->source);
+    return mismatch(e);
 }
 
 static const char *name_of_envelope(const struct transfer *transfer)
@@ -279,9 +288,10 @@ static enum status check_digest(struct transfer *transfer, uint64_t size, struct
     if (!expected->has_sha256)
         return OK;
     TRY(output_file_sha256(transfer->file, size, digest, e));
-    if (!span_equal(span_of(digest, SHA256_SIZE), span_of(expected->sha256, SHA256_SIZE)))
-        return fail(e, E_MISMATCH, "its SHA-256 is not the one in %s", expected->source);
-    return OK;
+    if (span_equal(span_of(digest, SHA256_SIZE), span_of(expected->sha256, SHA256_SIZE)))
+        return OK;
+    (void)fail(e, E_MISMATCH, "its SHA-256 is not the one in %s", expected->source);
+    return mismatch(e);
 }
 
 static enum status judge_content(struct transfer *transfer, uint64_t *size, struct error *e)

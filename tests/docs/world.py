@@ -55,7 +55,7 @@ class World:
         os.mkdir(tools)
         device = {"DOUBLE_SEV": "guest", "DOUBLE_SEV_KEY": self.box["device"]["vcek_key"],
                   "DOUBLE_SEV_REPORT": self.box["device"]["report_template"], "LD_PRELOAD": preload("sev_device", "files"),
-                  "ASAN_OPTIONS": "detect_leaks=0", "DECANT_HARDENING": "off"}
+                  "ASAN_OPTIONS": "detect_leaks=0", "DECANT_HARDENING": "on"}
         settings = " ".join(f"{name}='{value}'" for name, value in device.items())
         # What a page shows with its output was typed at a terminal.
         self.tool(tools, "decant", f"""env {settings} {DECANT} "$@" """,
