@@ -7,6 +7,7 @@ says so; 1 if decant failed.
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -150,6 +151,14 @@ class Bench:
                 server.stop()
 
 
+class Stopped(Exception):
+    """By SIGTERM: what was measured until then is written."""
+
+
+def stopped(*_):
+    raise Stopped
+
+
 def memory_available():
     with open("/proc/meminfo", encoding="ascii") as file:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
@@ -176,12 +185,15 @@ def main():
     work = tempfile.mkdtemp(prefix="decant-bench-", dir=options.work)
     bench = Bench(options, work)
     round_trips = None
+    signal.signal(signal.SIGTERM, stopped)
     try:
         for index, row in enumerate(wanted):
             bench.measure_row(row)
             bench.forget(wanted[index + 1:])
         if with_latency:
             round_trips = latency.measure_latency(options.decant, os.path.join(work, "latency"), options.repeat)
+    except Stopped:
+        bench.say("stopped: these are the results so far")
     finally:
         bench.stop()
         shutil.rmtree(work, ignore_errors=True)

@@ -123,6 +123,15 @@ class Inputs(Case):
         self.assertEqual(self.box.log("storage", "HEAD"), [])
         self.assertEqual(len(self.releases()), 1)
 
+    def test_a_later_page_is_refused(self):
+        """It is fetched ahead, beside the workers; its failure is the run's all the same."""
+        stored, metadata = self.encrypt(b"")
+        for i in range(1001):
+            self.store(f"many/{i:05}", stored, metadata)
+        refusal = {"status": 403, "code": "AuthorizationFailure"}
+        self.box.fault(refusal, method="GET", path="comp=list", skip=1, times=-1)
+        self.bad(21, "AuthorizationFailure", job=self.job(self.url("many/")))
+
     def test_sha256_and_size(self):
         content = self.plain(100000)
         self.put("a", content)
