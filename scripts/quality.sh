@@ -42,7 +42,7 @@ unit_tests() {
 }
 
 run_tests() {
-    ctest --test-dir "$1" --output-on-failure -j "$jobs" $2 >"$1.txt" 2>&1 || { cat "$1.txt"; return 1; }
+    ctest --test-dir "$1" --output-on-failure -j "$jobs" >"$1.txt" 2>&1 || { cat "$1.txt"; return 1; }
     grep "tests passed" "$1.txt"
 }
 

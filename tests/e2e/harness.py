@@ -306,7 +306,8 @@ class Case(unittest.TestCase):
                      "DOUBLE_SEV": "guest", "DOUBLE_SEV_KEY": self.box["device"]["vcek_key"],
                      "DOUBLE_SEV_REPORT": self.box["device"]["report_template"],
                      "UVM_SECURITY_CONTEXT_DIR": self.box["security_context"],
-                     "AZURE_POD_IDENTITY_AUTHORITY_HOST": self.box["identity"], **changes}
+                     "AZURE_POD_IDENTITY_AUTHORITY_HOST": self.box["identity"],
+                     "GCOV_ERROR_FILE": os.environ.get("GCOV_ERROR_FILE"), **changes}
         return {name: value for name, value in variables.items() if value is not None}
 
     def start(self, arguments, job=None, environment=None, stdin=subprocess.PIPE):
