@@ -1,7 +1,7 @@
 #!/bin/sh
 # In the image's build stage (Debian 13): the compiler, the static libraries that Debian has, and the two that it has only
 # as shared ones or with too much in it: cJSON, and libcurl with http and https alone. Debian's sources, with its patches.
-# OPENSSL=trimmed builds OpenSSL as well, without what decant never calls: a third smaller, minutes slower to build.
+# OPENSSL=trimmed builds OpenSSL as well, without what decant never calls; minutes slower to build. Not built to its end yet.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
