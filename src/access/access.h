@@ -54,8 +54,7 @@ void attested_free(struct attested *attested);
 /* The pair and evidence over it; no attestation service. OUT is empty but for ALSO. E_NO_EVIDENCE. */
 enum status attest_evidence(const struct services *services, struct attested *out, struct error *e);
 /* The token for this evidence, of the job's attestation service. E_NOT_ATTESTED, E_NETWORK. */
-enum status attest_token(const struct services *services, struct attested *attested,
-                         struct error *e);
+enum status attest_token(const struct services *services, struct attested *out, struct error *e);
 /* The token's claims: the JSON as it is signed. Appends to OUT. E_NOT_ATTESTED. */
 enum status attested_claims(const struct attested *attested, struct buf *out, struct error *e);
 /* Both in one step. E_NO_EVIDENCE, E_NOT_ATTESTED, E_NETWORK. */

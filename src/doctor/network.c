@@ -12,10 +12,11 @@
 
 enum { PROBE_MS = 15000, SKEW_NOTE_S = 30, SKEW_FAIL_S = 300 };
 
-static bool is_set(const char *variable)
+/* NULL if it is not set, or empty. */
+static const char *variable(const char *name)
 {
-    const char *value = getenv(variable);
-    return value != NULL && value[0] != '\0';
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
 static enum status check_trust(struct doctor *d, struct error *e)
@@ -23,12 +24,12 @@ static enum status check_trust(struct doctor *d, struct error *e)
     struct error why = {0};
     enum status status = services_open(d->job, &d->services, &why);
     d->has_services = status == OK;
-    bool variable = d->job->network.ca_file == NULL && is_set("SSL_CERT_FILE");
+    bool from_variable = d->job->network.ca_file == NULL && variable("SSL_CERT_FILE") != NULL;
     const char *file = d->has_services ? http_ca_file(d->services.http) : NULL;
     return finding_check(d->findings, "trust store", status, &why, e, "%.300s%s",
                          file != NULL ? file : "the system's",
                          d->job->network.ca_file != NULL ? " (network.ca_file)"
-                         : variable                      ? " (SSL_CERT_FILE)"
+                         : from_variable                 ? " (SSL_CERT_FILE)"
                                                          : "");
 }
 
@@ -45,14 +46,14 @@ static enum status check_proxy(struct doctor *d, struct error *e)
     if (d->job->network.proxy != NULL)
         return finding_note(d->findings, "proxy", e, "%.200s (network.proxy)",
                             without_password(d->job->network.proxy));
-    for (size_t i = 0; i < COUNT(variables); i++)
-        if (is_set(variables[i]))
+    const char *except = variable("no_proxy") != NULL ? variable("no_proxy") : variable("NO_PROXY");
+    for (size_t i = 0; i < COUNT(variables); i++) {
+        const char *url = variable(variables[i]);
+        if (url != NULL)
             return finding_note(d->findings, "proxy", e, "%.200s (%s)%s%.200s",
-                                without_password(getenv(variables[i])), variables[i],
-                                is_set("NO_PROXY") || is_set("no_proxy") ? ", not for " : "",
-                                is_set("no_proxy")   ? getenv("no_proxy")
-                                : is_set("NO_PROXY") ? getenv("NO_PROXY")
-                                                     : "");
+                                without_password(url), variables[i],
+                                except != NULL ? ", not for " : "", except != NULL ? except : "");
+    }
     return finding_note(d->findings, "proxy", e, "none");
 }
 

@@ -91,7 +91,7 @@ static void lookup_from(struct span in, uint8_t how)
     wire_open(in);
     must_fail_as(lookup_certificates(&options, wire_http(), buf_span(&report), chunk_span(&offered),
                                      &found, &e),
-                 &e, E_NO_EVIDENCE);
+                 &e, E_NO_EVIDENCE, E_NETWORK);
 }
 
 static void lookup_try(struct span in)
