@@ -106,7 +106,7 @@ schema() {
 }
 
 e2e() {
-    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double $python $unittests -s tests/e2e -t tests/e2e
+    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double scripts/e2e.sh $checked/e2e
 }
 
 docs() {

@@ -25,18 +25,12 @@ cmake --build $build -j "$jobs" --target decant unit_tests -- -s
 ctest --test-dir $build --output-on-failure -j "$jobs" >$build/unit.txt || { cat $build/unit.txt; exit 1; }
 tail -n 3 $build/unit.txt | head -n 1
 
-# Each module has a sandbox of its own. (What runs as another user cannot write its counts, and is not to say so in the midst of its log.)
+# What runs as another user cannot write its counts, and is not to say so in the midst of its log.
 export GCOV_ERROR_FILE=/dev/null
 failed=
-rm -rf $build/e2e
-mkdir $build/e2e
-export EXIT_CODES=$PWD/$build/e2e/codes DECANT=$PWD/$build/decant DOUBLES=$PWD/$build/tests/double python
-for module in tests/e2e/test_*.py; do
-    basename "$module"
-done | xargs -P "$jobs" -I '{}' sh -c '
-    $python scripts/unittests.py discover -s tests/e2e -t tests/e2e -p "$1" >"$2/$1.txt" 2>&1 || { cat "$2/$1.txt"; exit 1; }' sh '{}' $build/e2e || failed=1
-echo "tests against the sandbox: $(sed -n 's/^Ran \([0-9]*\) test.*/\1/p' $build/e2e/*.txt | awk "{ n += \$1 } END { print n }")"
-sed -n '/^skipped: /p' $build/e2e/*.txt
+export EXIT_CODES=$PWD/$build/codes DECANT=$PWD/$build/decant DOUBLES=$PWD/$build/tests/double
+rm -f "$EXIT_CODES"
+scripts/e2e.sh $build/e2e || failed=1
 
 mkdir -p $build/report
 report --json $build/all.json --txt $build/report.txt --html-details $build/report/index.html
