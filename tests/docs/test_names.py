@@ -21,7 +21,7 @@ def text_of(page):
 def sources():
     """Every C file, as a path below src (room/file.c) or the root (tests/…)."""
     found = set()
-    for top in ("src", "tests"):
+    for top in ("src", "tests", "scripts"):
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
             base = os.path.relpath(folder, os.path.join(ROOT, top) if top == "src" else ROOT)
             found |= {os.path.normpath(os.path.join(base, name)) for name in names if name.endswith((".c", ".h"))}
