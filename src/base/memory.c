@@ -130,6 +130,9 @@ enum status memory_init(struct error *e)
         return fail_errno(e, E_BUG, "the process cannot be closed to tracing");
     if (CRYPTO_set_mem_functions(openssl_new, openssl_resize, openssl_free) != 1)
         return fail(e, E_BUG, "OpenSSL allocated memory before it could be told how");
+    /* Made here, where it can fail: later, without it, OpenSSL 3.0 follows a NULL pointer. */
+    if (OSSL_LIB_CTX_get0_global_default() == NULL)
+        return fail(e, E_SPACE, "out of memory");
     cJSON_Hooks hooks = {.malloc_fn = memory_new, .free_fn = memory_free};
     cJSON_InitHooks(&hooks);
     return OK;

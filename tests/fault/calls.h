@@ -13,11 +13,12 @@
     \
     C(OPENSSL, BIO_ctrl, 0, 0) C(OPENSSL, BIO_new, 0, 0) C(OPENSSL, BIO_new_mem_buf, 0, 0) \
     C(OPENSSL, BN_CTX_new, 0, 0) C(OPENSSL, BN_bin2bn, 0, 0) C(OPENSSL, BN_bn2bin, 0, 0) \
+    C(OPENSSL, BN_bn2binpad, -1, 0) \
     C(OPENSSL, BN_div, 0, 0) C(OPENSSL, BN_dup, 0, 0) C(OPENSSL, BN_lebin2bn, 0, 0) \
     C(OPENSSL, BN_mod_exp, 0, 0) C(OPENSSL, BN_mod_exp_mont_consttime, 0, 0) \
     C(OPENSSL, BN_mod_mul, 0, 0) C(OPENSSL, BN_mul, 0, 0) C(OPENSSL, BN_new, 0, 0) \
     C(OPENSSL, BN_set_word, 0, 0) C(OPENSSL, BN_sub_word, 0, 0) \
-    C(OPENSSL, CRYPTO_set_mem_functions, 0, 0) \
+    C(OPENSSL, CRYPTO_set_mem_functions, 0, 0) C(OPENSSL, OSSL_LIB_CTX_get0_global_default, 0, 0) \
     C(OPENSSL, ECDSA_SIG_new, 0, 0) C(OPENSSL, ECDSA_SIG_set0, 0, 0) \
     C(OPENSSL, EVP_CIPHER_CTX_ctrl, 0, 0) C(OPENSSL, EVP_CIPHER_CTX_new, 0, 0) \
     C(OPENSSL, EVP_CIPHER_CTX_reset, 0, 0) C(OPENSSL, EVP_CIPHER_CTX_set_padding, 0, 0) \
