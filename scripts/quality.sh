@@ -47,8 +47,8 @@ run_tests() {
     grep "tests passed" "$1.txt"
 }
 
-# Two minutes each there, for making and using RSA keys; ASan sees them all.
-slow="envelope/test_(formats|roundtrip)|evidence/test_report|inspect/test_fixtures|key/test_jwk"
+# Two to five minutes each there, for making and using RSA keys; ASan sees them all.
+slow="envelope/test_(formats|roundtrip)|evidence/test_report|inspect/test_fixtures|key/test_(jwk|release|vectors)"
 
 valgrind() {
     unit_tests valgrind -DCMAKE_C_COMPILER=gcc -DCMAKE_C_FLAGS="-funsigned-char -O1" \
