@@ -369,6 +369,16 @@ static void directory_try(struct span *in, struct inspect_options options)
     }
 }
 
+/* As doctor has it looked at. */
+static void endorsement_try(struct span cose)
+{
+    static const uint8_t measurement[48] = {1};
+    AUTO(findings_free) struct findings found = {0};
+    struct error e = {0};
+    must_fail_as(inspect_endorsement(cose, span_of(measurement, sizeof measurement), &found, &e),
+                 &e, E_NO_EVIDENCE, E_SPACE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span in = span_of(data, size);
@@ -386,6 +396,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 2:
         endorsement_of(&in, &cose);
         look_at(buf_span(&cose), options, flags);
+        endorsement_try(buf_span(&cose));
         break;
     case 3:
         receipt_try(&in, options, flags);

@@ -204,7 +204,7 @@ static inline bool namespace_enter(void)
     int uid = (int)geteuid();
     int gid = (int)getegid();
     if (uid == 0 && unshare(CLONE_NEWNS) == 0)
-        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+        return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         return false;
     (void)snprintf(map, sizeof map, "0 %d 1", uid);
@@ -212,7 +212,7 @@ static inline bool namespace_enter(void)
         return false;
     (void)snprintf(map, sizeof map, "0 %d 1", gid);
     return file_put("/proc/self", "gid_map", map) &&
-           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 /* Runs BODY where it may mount; skips the test if that is not allowed here. */
