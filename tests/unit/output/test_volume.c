@@ -302,7 +302,7 @@ static void swaps_body(const char *root)
     struct volume *v = NULL;
     char text[256];
     CHECK(file_put(root, "swaps", heading));
-    if (mount(below(root, "swaps"), "/proc/swaps", NULL, MS_BIND, NULL) != 0)
+    if (mount(below(root, "swaps"), "/proc/swaps", "none", MS_BIND, NULL) != 0)
         _exit(CHILD_SKIP);
     struct volume_options o = options_for(root);
     CHECK_STATUS(volume_open(&o, true, &v, &e), OK, &e);
