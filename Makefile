@@ -44,7 +44,7 @@ lint: ## layers, warnings with gcc and clang, clang-tidy, cppcheck, gcc's analys
 
 coverage: ## which lines the tests run, and the fuzz corpora alone; build-coverage/report/index.html
 	@scripts/setup.sh check
-	@scripts/check.sh coverage
+	@scripts/coverage.sh
 
 sandbox: ## start the sandbox alone, in build/sandbox
 	@scripts/setup.sh build

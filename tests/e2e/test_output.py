@@ -121,7 +121,7 @@ class AnotherUser(Case):
 
     def run_as_nobody(self, **volume):
         path = self.file("job", json.dumps(self.quick_job(self.url("a"), network=None, volume=volume)))
-        done = subprocess.run([DECANT, "run", "-c", path], env=self.environment(), capture_output=True, check=False,
+        done = subprocess.run([DECANT, "run", "-c", path], env=self.environment_of_another(), capture_output=True, check=False,
                               user=self.NOBODY, group=self.NOBODY, extra_groups=[])
         return self.judged(Result(done.returncode, done.stdout.decode(), done.stderr.decode()))
 

@@ -363,7 +363,7 @@ class Refused(Seal):
         for make in (lambda odd: os.close(os.open(odd, os.O_CREAT, 0o600)), lambda odd: os.mkdir(odd, 0o700)):
             odd = os.path.join(self.results, "sub", "odd")
             make(odd)
-            process = subprocess.Popen([DECANT, "seal", "-c", path], env=self.environment(), cwd=self.folder, user=65534, group=65534,
+            process = subprocess.Popen([DECANT, "seal", "-c", path], env=self.environment_of_another(), cwd=self.folder, user=65534, group=65534,
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             self.check_failure(self.finish(process, None), 1, "sub/odd.*Permission denied", "owner and mode")
             self.assertEqual(self.names(), [])
