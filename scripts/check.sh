@@ -166,7 +166,7 @@ package() {
 # Every call of a run fails once: half an hour. A faster build, which still counts what leaks; goes on where it stopped.
 fault_full() {
     configure build-fault -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=leak &&
-        compile build-fault decant unit_tests &&
+        compile build-fault decant fault double_sev_device double_files &&
         DECANT=$PWD/build-fault/decant DOUBLES=$PWD/build-fault/tests/double $python tests/fault/campaign.py --full \
             --jobs "$jobs" --results tests/fault/results/calls.json
 }
