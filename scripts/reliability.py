@@ -18,6 +18,7 @@ import network  # noqa: E402
 import preload  # noqa: E402
 import table  # noqa: E402
 import tamper  # noqa: E402
+import upload  # noqa: E402
 import volume  # noqa: E402
 
 HEAD = """# Reliability: what was made to fail, and what came of it
@@ -114,14 +115,14 @@ def merged(name):
     return next((title for pattern, title in MERGED if re.fullmatch(pattern, name)), name)
 
 
-def network_rows(rows):
+def network_rows(rows, columns):
     cells = {}
     for row in rows:
         cells.setdefault(merged(row["case"]), {}).setdefault(row["group"], []).append(row["code"])
     found = []
     for name, by_request in cells.items():
         line = []
-        for request in COLUMNS:
+        for request in columns:
             codes = sorted(set(by_request.get(request, [])))
             line.append("/".join(map(str, codes)) or "–")
         found.append((name, *line))
@@ -138,7 +139,19 @@ would wait end by a time limit of {table_limit()} s.
 
 {made(kept.about)}
 """
-    return text + grid(("what happens", *COLUMNS.values()), network_rows(kept.rows))
+    return text + grid(("what happens", *COLUMNS.values()), network_rows(kept.rows, COLUMNS)) + upload_part()
+
+
+def upload_part():
+    kept = table.Results("upload")
+    text = f"""
+The same of `decant seal`, over three files with a manifest (before a file of more than 4 MiB is sent, its name is looked for): after
+a failure no blob is there, not even of a commit whose answer got lost. {how_many('upload', kept)}
+
+{made(kept.about)}
+"""
+    columns = {name: name.split(": ", 1)[1] for name in dict.fromkeys(row["group"] for row in kept.rows)}
+    return text + grid(("what happens", *columns.values()), network_rows(kept.rows, columns))
 
 
 def table_limit():
@@ -207,7 +220,7 @@ names what in the job closes it; the rows with it follow.
     return text
 
 
-TABLES = {"network": network.CASES, "volume": volume.CASES, "tamper": tamper.CASES}
+TABLES = {"network": network.CASES, "upload": upload.CASES, "volume": volume.CASES, "tamper": tamper.CASES}
 
 
 def page():

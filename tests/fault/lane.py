@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import json
 import os
 import re
 import shutil
@@ -50,6 +51,10 @@ class Lane(harness.Case):
         self.container = f"lane{self.containers}"
         self.box.control("container", name=self.container)
         self.plaintexts.clear()
+
+    def seal(self, job, *arguments):
+        path = self.file("seal.json", json.dumps(job))
+        return self.finish(self.start(["seal", "-c", path, *arguments]))
 
     def close(self):
         self.doCleanups()

@@ -12,6 +12,15 @@ FILES = {"a": b"worthless-plaintext-a " * 50, "sub/b": b"worthless-plaintext-b "
 BLOBS = {"out/" + name for name in FILES} | {"out.manifest.json"}
 
 
+def blobs_of(box, container):
+    """The names in a container that is open for everybody to list."""
+    url = f"{box['storage']}/{container}?restype=container&comp=list"
+    request = urllib.request.Request(url, headers={"x-ms-version": "2021-12-02"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        root = ElementTree.fromstring(answer.read())
+    return {unquote(each.findtext("Name")) for each in root.iter("Blob")}
+
+
 class Scene(scene.Scene):
     def sealing_job(self, volume, container):
         job = self.job(volume)
@@ -43,11 +52,7 @@ class Lane(scene.Lane):
             json.dump(self.scene.sealing_job(self.volume, self.container), file)
 
     def blobs(self):
-        url = f"{self.scene.box['storage']}/{self.container}?restype=container&comp=list"
-        request = urllib.request.Request(url, headers={"x-ms-version": "2021-12-02"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            root = ElementTree.fromstring(answer.read())
-        return {unquote(each.findtext("Name")) for each in root.iter("Blob")}
+        return blobs_of(self.scene.box, self.container)
 
     def untouched(self):
         found = {name: content for name, content in self.contents().items() if not name.startswith(".decant/")}

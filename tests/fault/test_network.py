@@ -4,14 +4,18 @@ import unittest
 
 import network
 import table
+import upload
 
 
 class Network(unittest.TestCase):
     def test_each_request_at_each_phase(self):
         table.check(self, "network", network.CASES, per_group=4)
 
+    def test_each_request_of_seal(self):
+        table.check(self, "upload", upload.CASES, per_group=4)
+
     def test_no_case_twice(self):
-        keys = [case.key for case in network.CASES]
+        keys = [case.key for case in network.CASES + upload.CASES]
         self.assertEqual(len(keys), len(set(keys)))
 
 
