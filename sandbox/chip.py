@@ -64,6 +64,8 @@ class Chip:
         self.ark, self.ask = self._chain()
         self.chip_id = hashlib.sha512(pki.public_pem(keys.get("vcek", "p384"))).digest()
         self.vceks = {"now": self._vcek("vcek", TCB_NOW), "stale": self._vcek("vcek-stale", TCB_STALE)}
+        for which, days in (("expired", (-400, -3)), ("expiring", (-360, 10)), ("early", (2, 3650))):
+            self.vceks[which] = self._vcek("vcek", TCB_NOW, days)
         self.key = keys.get("vcek", "p384")
         self.endorser = uvm.Endorser(keys)
         self.measurement = hashlib.sha384(b"decant sandbox utility VM").digest()
@@ -74,7 +76,7 @@ class Chip:
 
     def restore(self):
         """Everything as it should be."""
-        self.file_chain = self.thim_chain = "now"  # now | stale | missing
+        self.file_chain = self.thim_chain = "now"  # now | stale | expired | expiring | early | missing
         self.debug = False
         self.masked = False
         self.other_measurement = False
@@ -89,7 +91,7 @@ class Chip:
         ask = pki.certificate(ask_name, self.ask_key.public_key(), ark_name, self.ark_key, ca=True)
         return pki.with_pss(ark, self.ark_key), pki.with_pss(ask, self.ark_key)
 
-    def _vcek(self, name, tcb):
+    def _vcek(self, name, tcb, days=(-1, 3650)):
         extensions = [(AMD + "1", der_integer(1)), (AMD + "2", pki.tlv(0x16, b"Milan-B0"))]
         numbers = [tcb["blSPL"], tcb["teeSPL"], tcb["snpSPL"], 0, 0, 0, 0, tcb["ucodeSPL"]]
         extensions += [(f"{AMD}3.{index}", der_integer(svn)) for index, svn in enumerate(numbers, 1)]
@@ -100,6 +102,7 @@ class Chip:
             self.ask.subject,
             self.ask_key,
             extensions=extensions,
+            days=days,
         )
         return pki.with_pss(made, self.ask_key)
 
@@ -110,7 +113,7 @@ class Chip:
 
     def certification(self, which):
         """The JSON of the host's certificate service (THIM)."""
-        tcb = TCB_NOW if which == "now" else TCB_STALE
+        tcb = TCB_STALE if which == "stale" else TCB_NOW
         return {
             "vcekCert": pki.pem(self.vceks[which]).decode(),
             "tcbm": tcb_text(tcb),

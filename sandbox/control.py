@@ -10,8 +10,8 @@ from sandbox.access import ACCOUNT
 
 LIES = {"vault": release.LIES, "attestation": attestation.LIES}
 PLATFORM = {
-    "file_chain": ("now", "stale", "missing"),
-    "thim_chain": ("now", "stale", "missing"),
+    "file_chain": ("now", "stale", "expired", "expiring", "early", "missing"),
+    "thim_chain": ("now", "stale", "expired", "expiring", "early", "missing"),
     "debug": (True, False),
     "masked": (True, False),
     "other_measurement": (True, False),

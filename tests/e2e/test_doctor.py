@@ -148,6 +148,17 @@ class Doctor(Case):
         told = {each["step"]: each["result"] for each in findings}
         self.assertEqual((told["host data"], told["utility VM"]), ("note", "note"))
 
+    def test_days_to_the_end_of_a_certificate(self):
+        job = self.job(self.url("s/a"))
+        self.box.control("platform", file_chain="expired")
+        self.broken(10, "certificates expire", "that of the chip expired 3 days ago", job)
+        for chain, words in (("expiring", "in 9 days, that of the chip"), ("early", "not valid yet: is the clock right")):
+            with self.subTest(chain):
+                self.box.control("platform", file_chain=chain)
+                result, text = self.good(job)["certificates expire"]
+                self.assertEqual(result, "note")
+                self.assertIn(words, text)
+
     def test_attestation_refuses(self):
         self.box.fault({"status": 400, "code": "PolicyEvaluationError"}, service="attestation", method="POST", times=-1)
         self.broken(11, "attestation", "PolicyEvaluationError", self.job(self.url("s/a")), skipped=["policy of kek"])
