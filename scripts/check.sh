@@ -9,6 +9,7 @@ clanged=build-clang
 passed=0
 failed=0
 names=
+times=
 
 jobs=$(nproc)
 python=/usr/bin/python3 # Debian's, which has python3-cryptography
@@ -35,9 +36,12 @@ step() {
     wait $running
     result=$?
     running=
+    took=$(($(date +%s) - start))
+    times="$times$took $name
+"
     if [ $result -eq 0 ]; then
         passed=$((passed + 1))
-        printf -- '-- %s: passed in %s s\n' "$name" "$(($(date +%s) - start))"
+        printf -- '-- %s: passed in %s s\n' "$name" "$took"
     else
         failed=$((failed + 1))
         names="$names $name"
@@ -203,6 +207,8 @@ for wanted in "$@"; do
     esac
 done
 step "working tree as it was" tree_same
+printf '\nseconds:'
+printf '%s' "$times" | sort -rn | awk '{ seconds = $1; $1 = ""; printf "%s %s,", $0, seconds; all += seconds } END { print " in all " all }'
 [ -z "$names" ] || printf '\nfailed:%s\n' "$names"
 if [ -z "$tree" ]; then
     state="not a git checkout"
