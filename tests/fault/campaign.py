@@ -24,7 +24,7 @@ import sealing
 from preload import table
 
 ROOT = os.path.dirname(os.path.dirname(scene.HERE))
-MEMORY_SAMPLE = 160
+MEMORY_SAMPLE = 120
 CHUNK = 8
 MANY = 500          # functions that are called more often than this are done in pieces
 

@@ -9,10 +9,10 @@ import upload
 
 class Network(unittest.TestCase):
     def test_each_request_at_each_phase(self):
-        table.check(self, "network", network.CASES, per_group=4)
+        table.check(self, "network", network.CASES, per_group=3)
 
     def test_each_request_of_seal(self):
-        table.check(self, "upload", upload.CASES, per_group=4)
+        table.check(self, "upload", upload.CASES, per_group=3)
 
     def test_no_case_twice(self):
         keys = [case.key for case in network.CASES + upload.CASES]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# make fuzz: each target for FUZZ_SECONDS (60), with libFuzzer under ASan and UBSan. What is new and covers more is merged
-# into tests/fuzz/corpus. The last lines are a table: CPU seconds, executions, coverage (edges), inputs.
+# make fuzz: each target for FUZZ_SECONDS (60), with libFuzzer under ASan and UBSan. What reaches an edge that nothing reached
+# before is merged into tests/fuzz/corpus. The last lines are a table: CPU seconds, executions, coverage (edges), inputs.
 # usage: tests/fuzz/run.sh [TARGET…]
 set -eu
 cd "$(dirname "$0")/../.."
@@ -33,7 +33,7 @@ for target in "$@"; do
         -print_final_stats=1 -artifact_prefix="$work/$target-" $dictionary "$new" "tests/fuzz/corpus/$target" >"$log" 2>&1 ||
         { tail -n 40 "$log"; echo "fuzz $target: found something, see $work/$target-*"; exit 1; }
     end=$(awk '{ print $16 + $17 }' /proc/$$/stat)
-    "$build/tests/fuzz/fuzz_$target" -merge=1 -max_len="${limit:-4096}" "tests/fuzz/corpus/$target" "$new" >>"$log" 2>&1
+    "$build/tests/fuzz/fuzz_$target" -set_cover_merge=1 -use_counters=0 -max_len="${limit:-4096}" "tests/fuzz/corpus/$target" "$new" >>"$log" 2>&1
     edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
     inputs=$(find "tests/fuzz/corpus/$target" -type f | wc -l)
     line=$(printf '%-10s %8s %12s %8s %7s' "$target" "$(((end - start) / 100))" "$(field number_of_executed_units "$log")" "$edges" "$inputs")
