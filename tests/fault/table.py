@@ -21,7 +21,7 @@ import scene
 RESULTS = os.path.join(scene.HERE, "results")
 FULL = bool(os.environ.get("FAULT_FULL"))
 WRITE_EACH = 5
-JOBS = int(os.environ.get("FAULT_JOBS", "3"))     # they wait most of the time
+JOBS = int(os.environ.get("FAULT_JOBS", "2"))
 
 
 @dataclasses.dataclass
