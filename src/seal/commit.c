@@ -98,7 +98,7 @@ static enum status go_forward(struct seal *seal, uint64_t from, uint64_t end, st
                         .reader = JOURNAL_READER(seal->journal),
                         .end = end};
     pass.reader.next = from;
-    enum status status = crew_run(seal_workers(seal->job), work_forward, &pass, e);
+    enum status status = crew_run(crew_size(seal->job), work_forward, &pass, e);
     (void)pthread_mutex_destroy(&pass.mutex);
     return status;
 }
@@ -180,7 +180,7 @@ static enum status take_all_back(struct way_back *back, uint64_t from, uint64_t 
 {
     back->pass.reader.next = from;
     back->pass.end = end;
-    return crew_run(seal_workers(back->pass.seal->job), work_back, back, e);
+    return crew_run(crew_size(back->pass.seal->job), work_back, back, e);
 }
 
 /* SIGINT and SIGTERM wait, here and in the threads that start from here. */

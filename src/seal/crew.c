@@ -1,6 +1,18 @@
 /* Threads that do the same work until there is none left, or until one of them fails. */
 #include "seal/internal.h"
 
+/* Of a worker's memory, 4 MiB are its region and the rest is libcurl's and TLS's; eight of them
+ * keep the whole below 48 MiB. */
+enum { WORKERS_MAX = 8, WORKER_MIB = 5, PROGRAM_MIB = 8 };
+
+size_t crew_size(const struct job *job)
+{
+    uint64_t n = (job->limits.memory_mib - PROGRAM_MIB) / WORKER_MIB;
+    if (n > WORKERS_MAX)
+        n = WORKERS_MAX;
+    return (size_t)(job->limits.parallel < n ? job->limits.parallel : n);
+}
+
 struct crew {
     enum status (*work)(void *context, struct error *e);
     void *context;

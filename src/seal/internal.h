@@ -111,6 +111,8 @@ void journal_reader_free(struct journal_reader *reader);
 
 /* ---- crew: threads that do the same ---- */
 
+/* How many files are uploaded and blobs committed at the same time. */
+size_t crew_size(const struct job *job);
 /* N threads do WORK with CONTEXT. The first failure stops the others (stop_request), and is what
  * comes back. */
 enum status crew_run(size_t n, enum status (*work)(void *context, struct error *e), void *context,
@@ -128,9 +130,6 @@ struct seal {
     uint64_t files_end; /* in the journal: manifests and receipts stand behind it */
     _Atomic uint64_t files, plain_bytes, stored_bytes;
 };
-
-/* How many files are uploaded and blobs committed at the same time. */
-size_t seal_workers(const struct job *job);
 
 /* ---- sealing: one file on its way into blocks ---- */
 

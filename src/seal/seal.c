@@ -7,18 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Of a worker's memory, 4 MiB are its region and the rest is libcurl's and TLS's; eight of them
- * keep the whole below 48 MiB. */
-enum { WORKERS_MAX = 8, WORKER_MIB = 5, PROGRAM_MIB = 8 };
-
-size_t seal_workers(const struct job *job)
-{
-    uint64_t n = (job->limits.memory_mib - PROGRAM_MIB) / WORKER_MIB;
-    if (n > WORKERS_MAX)
-        n = WORKERS_MAX;
-    return (size_t)(job->limits.parallel < n ? job->limits.parallel : n);
-}
-
 static void seal_close(struct seal *seal)
 {
     for (size_t i = 0; seal->outputs != NULL && i < seal->n_outputs; i++)

@@ -268,7 +268,7 @@ enum status stage_all(struct seal *seal, struct error *e)
                           .mutex = PTHREAD_MUTEX_INITIALIZER,
                           .changed = PTHREAD_COND_INITIALIZER,
                           .walk = PTHREAD_MUTEX_INITIALIZER};
-    TRY(crew_run(seal_workers(seal->job), work, &stage, e));
+    TRY(crew_run(crew_size(seal->job), work, &stage, e));
     return stop_check(e);
 }
 
