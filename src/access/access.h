@@ -51,6 +51,9 @@ struct attested {
 };
 
 void attested_free(struct attested *attested);
+/* Where the job's evidence comes from: a device's name, or the sidecar's address, a static text or
+ * the job's. Nothing is asked of it. E_NO_EVIDENCE if there is no such device. */
+enum status attest_device(const struct job *job, const char **name, struct error *e);
 /* The pair and evidence over it; no attestation service. OUT is empty but for ALSO. E_NO_EVIDENCE. */
 enum status attest_evidence(const struct services *services, struct attested *out, struct error *e);
 /* The token for this evidence, of the job's attestation service. E_NOT_ATTESTED, E_NETWORK. */

@@ -26,11 +26,24 @@ static enum status make_offer(void *context, struct error *e)
                                   : OK;
 }
 
+static const enum evidence_kind kinds[] = {
+    [CONFIG_EVIDENCE_AUTO] = EVIDENCE_AUTO,
+    [CONFIG_EVIDENCE_DEVICE] = EVIDENCE_DEVICE,
+    [CONFIG_EVIDENCE_TSM] = EVIDENCE_TSM,
+    [CONFIG_EVIDENCE_SIDECAR] = EVIDENCE_SIDECAR,
+};
+
+enum status attest_device(const struct job *job, const char **name, struct error *e)
+{
+    *name = job->attestation.sidecar;
+    if (job->attestation.evidence == CONFIG_EVIDENCE_SIDECAR)
+        return OK;
+    return evidence_device(kinds[job->attestation.evidence], name, e);
+}
+
 static enum status collect(const struct services *services, struct task *offer,
                            struct attested *out, struct error *e)
 {
-    static const enum evidence_kind kinds[] = {EVIDENCE_AUTO, EVIDENCE_DEVICE, EVIDENCE_TSM,
-                                               EVIDENCE_SIDECAR};
     const struct job *job = services->job;
     const struct evidence_options options = {
         .kind = kinds[job->attestation.evidence],

@@ -10,13 +10,6 @@
 
 enum { DAY_S = 86400, EXPIRY_NOTE_DAYS = 30 };
 
-static const enum evidence_kind kinds[] = {
-    [CONFIG_EVIDENCE_AUTO] = EVIDENCE_AUTO,
-    [CONFIG_EVIDENCE_DEVICE] = EVIDENCE_DEVICE,
-    [CONFIG_EVIDENCE_TSM] = EVIDENCE_TSM,
-    [CONFIG_EVIDENCE_SIDECAR] = EVIDENCE_SIDECAR,
-};
-
 static enum status check_device(struct doctor *d, struct error *e)
 {
     const char *name = NULL;
@@ -26,7 +19,7 @@ static enum status check_device(struct doctor *d, struct error *e)
         return finding_note(d->findings, "device", e, "the sidecar's, at %.200s",
                             d->job->attestation.sidecar);
     }
-    enum status status = evidence_device(kinds[d->job->attestation.evidence], &name, &why);
+    enum status status = attest_device(d->job, &name, &why);
     d->has_device = status == OK;
     return finding_check(d->findings, "device", status, &why, e, "%s", name);
 }

@@ -170,6 +170,8 @@ enum status stage_plain(struct seal *seal, struct output *output, const char *na
 
 /* ---- receipt: which program, on which hardware, made this output ---- */
 
+/* Before hours of uploading: is there anything that evidence could come from? E_NO_EVIDENCE. */
+enum status receipt_check(const struct seal *seal, const struct output *output, struct error *e);
 /* Attests and stages it. The output's manifest must be staged. E_NO_EVIDENCE, E_NOT_ATTESTED. */
 enum status receipt_stage(struct seal *seal, struct output *output, struct error *e);
 

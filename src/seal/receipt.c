@@ -131,6 +131,14 @@ static enum status make_and_stage(struct seal *seal, struct output *output, stru
     return stage_plain(seal, output, output->receipt, buf_span(&text), e);
 }
 
+enum status receipt_check(const struct seal *seal, const struct output *output, struct error *e)
+{
+    const char *device;
+    if (output->receipt == NULL || attest_device(seal->job, &device, e) == OK)
+        return OK;
+    return wrap(e, "outputs[%zu]: receipt", output->index);
+}
+
 enum status receipt_stage(struct seal *seal, struct output *output, struct error *e)
 {
     if (make_and_stage(seal, output, e) != OK)

@@ -27,6 +27,8 @@ static enum status open_outputs(struct seal *seal, struct error *e)
     seal->n_outputs = job->n_outputs;
     for (size_t i = 0; i < seal->n_outputs; i++)
         TRY(output_check(job, i, &seal->outputs[i], e));
+    for (size_t i = 0; i < seal->n_outputs; i++)
+        TRY(receipt_check(seal, &seal->outputs[i], e));
     TRY(services_open(job, &seal->services, e));
     for (size_t i = 0; i < seal->n_outputs; i++)
         TRY(output_open(&seal->outputs[i], &seal->services, e));

@@ -655,6 +655,7 @@ class Receipt(Seal):
     def test_without_evidence(self):
         result = self.finish(self.start_seal(self.job_text, environment={"LD_PRELOAD": None}))
         self.check_failure(result, 10, r"outputs\[0\]: receipt")
+        self.assertEqual(self.box.log("storage", "PUT", "out"), [], "nothing is uploaded before")
         self.assertEqual(self.names(), ["in/a"])
 
     def test_attestation_refuses(self):
