@@ -55,16 +55,31 @@ static enum status withheld_of(const struct job *job, struct withheld *out, stru
     return OK;
 }
 
+/* A part of the report; empty if there is none. */
+static void tell_later(enum status made, struct buf *json, const struct error *why)
+{
+    if (made == OK)
+        return;
+    untold(why);
+    buf_clear(json);
+}
+
+static const char *part_of_report(const struct buf *json)
+{
+    return json->size > 0 ? buf_text(json) : "null";
+}
+
 static enum status pour(const struct job *job, const struct cli_options *options, struct buf *json,
                         struct error *e)
 {
     struct run_summary summary = {0};
     if (job->n_inputs == 0)
-        return buf_add(json, SPAN_LITERAL("null"), e);
+        return OK;
     TRY(run_shown(job, options, &summary, e));
     LOG(LOG_INFO, "published", LOG_NUMBER("files", summary.files),
         LOG_NUMBER("bytes", summary.plain_bytes), LOG_NUMBER("ms", summary.total_ms));
-    return run_summary_json(&summary, json, e);
+    tell_later(run_summary_json(&summary, json, e), json, e);
+    return OK;
 }
 
 static enum status work(const struct job *job, const struct cli_options *options, int *exit_status,
@@ -116,12 +131,13 @@ static enum status seal(const struct job *job, int exit_status, struct buf *json
         LOG(LOG_WARN, "not_sealed", LOG_NUMBER("outputs", job->n_outputs - chosen.n_outputs),
             LOG_NUMBER("exit_status", exit_status));
     if (chosen.n_outputs == 0)
-        return buf_add(json, SPAN_LITERAL("null"), e);
+        return OK;
     if (seal_outputs(&chosen, &wish, &summary, e) != OK)
         return wrap(e, "the command ended with %d, but its outputs are not sealed", exit_status);
     LOG(LOG_INFO, "sealed", LOG_NUMBER("files", summary.files),
         LOG_NUMBER("bytes", summary.plain_bytes), LOG_NUMBER("ms", summary.total_ms));
-    return seal_summary_json(&summary, json, e);
+    tell_later(seal_summary_json(&summary, json, e), json, e);
+    return OK;
 }
 
 static enum status report(const struct cli_options *options, const struct buf *run,
@@ -131,7 +147,7 @@ static enum status report(const struct cli_options *options, const struct buf *r
     if (options->report == NULL)
         return OK;
     TRY(buf_addf(&json, e, "{\"result\":\"done\",\"exit_status\":%d,\"run\":%s,\"seal\":%s}",
-                 *options->exit_status, buf_text(run), buf_text(sealed)));
+                 *options->exit_status, part_of_report(run), part_of_report(sealed)));
     return report_write(options->report, buf_span(&json), e);
 }
 
@@ -148,6 +164,6 @@ enum status command_exec(const struct cli_options *options, struct error *e)
     TRY(work(&job, options, options->exit_status, e));
     TRY(seal(&job, *options->exit_status, &sealed, e));
     if (report(options, &run, &sealed, e) != OK)
-        LOG(LOG_WARN, "summary_not_written", LOG_STRING("reason", e->text));
+        untold(e);
     return OK;
 }

@@ -86,6 +86,8 @@ enum status run_shown(const struct job *job, const struct cli_options *options,
 /* The last thing of a command that did its work: JSON for standard output and the report. What is
  * done stays done: that nobody takes the summary does not make it a failure. */
 void tell_summary(const struct cli_options *options, struct span json);
+/* What was done stands, even if nothing can be said of it: WHY is logged. */
+void untold(const struct error *why);
 
 /* ---- Arguments ---- */
 

@@ -41,9 +41,14 @@ void tell_summary(const struct cli_options *options, struct span json)
 {
     struct error e = {0};
     if (options->report != NULL && report_write(options->report, json, &e) != OK)
-        LOG(LOG_WARN, "summary_not_written", LOG_STRING("reason", e.text));
+        untold(&e);
     if (print_line(json, &e) != OK)
-        LOG(LOG_WARN, "summary_not_written", LOG_STRING("reason", e.text));
+        untold(&e);
+}
+
+void untold(const struct error *why)
+{
+    LOG(LOG_WARN, "summary_not_written", LOG_STRING("reason", why->text));
 }
 
 enum status command_run(const struct cli_options *options, struct error *e)
@@ -56,7 +61,9 @@ enum status command_run(const struct cli_options *options, struct error *e)
         TRY(report_check(options->report, e));
     TRY(harden(&job, options, e));
     TRY(run_shown(&job, options, &summary, e));
-    TRY(run_summary_json(&summary, &json, e));
-    tell_summary(options, buf_span(&json));
+    if (run_summary_json(&summary, &json, e) == OK)
+        tell_summary(options, buf_span(&json));
+    else
+        untold(e);
     return OK;
 }

@@ -67,7 +67,9 @@ enum status command_seal(const struct cli_options *options, struct error *e)
         TRY(report_check(options->report, e));
     TRY(harden(&job, options, e));
     TRY(seal_outputs(&job, &wish, &summary, e));
-    TRY(seal_summary_json(&summary, &json, e));
-    tell_summary(options, buf_span(&json));
+    if (seal_summary_json(&summary, &json, e) == OK)
+        tell_summary(options, buf_span(&json));
+    else
+        untold(e);
     return OK;
 }

@@ -48,10 +48,11 @@ static enum status next_step(struct pass *pass, struct step *step, bool *found, 
 
 /* ---- Forward ---- */
 
-/* Nobody knows whether it happened. */
-static bool is_uncertain(enum status status)
+/* The service said no. After any other failure, be it of memory here, nobody knows whether it
+ * happened. */
+static bool is_refused(enum status status)
 {
-    return status == E_NETWORK || status == E_INTERRUPTED || status == E_BUG;
+    return status == E_DENIED || status == E_NAME || status == E_NOT_FOUND;
 }
 
 static enum status commit(struct seal *seal, struct step *step, struct http_session *session,
@@ -69,7 +70,7 @@ static enum status commit(struct seal *seal, struct step *step, struct http_sess
     TRY(journal_note(&step->reader, ENTRY_TRIED, "", e));
     enum status status = storage_commit(output->storage, session, &entry->upload, &wish, &made, e);
     struct error ignored;
-    if (status != OK && !is_uncertain(status))
+    if (is_refused(status))
         (void)!journal_note(&step->reader, ENTRY_STAGED, "", &ignored);
     TRY(status);
     return journal_note(&step->reader, made.replaced ? ENTRY_REPLACED : ENTRY_MADE, made.etag, e);

@@ -110,8 +110,16 @@ static enum status tell_output(const struct seal *seal, const struct output *out
     return buf_addf(out, e, "}");
 }
 
-static enum status summarize(const struct seal *seal, int64_t start, struct seal_summary *out,
-                             struct error *e)
+static enum status tell_outputs(const struct seal *seal, struct seal_summary *out, struct error *e)
+{
+    out->outputs = BUF(seal->n_outputs * 16384 + 16);
+    TRY(buf_addf(&out->outputs, e, "["));
+    for (size_t i = 0; i < seal->n_outputs; i++)
+        TRY(tell_output(seal, &seal->outputs[i], &out->outputs, e));
+    return buf_addf(&out->outputs, e, "]");
+}
+
+static void count(const struct seal *seal, int64_t start, struct seal_summary *out)
 {
     const struct http_counters counters = http_counters(seal->services.http);
     out->dry_run = seal->options->dry_run;
@@ -121,14 +129,9 @@ static enum status summarize(const struct seal *seal, int64_t start, struct seal
     out->requests = counters.requests;
     out->retries = counters.retries;
     out->total_ms = clock_ms() - start;
-    out->outputs = BUF(seal->n_outputs * 16384 + 16);
-    TRY(buf_addf(&out->outputs, e, "["));
-    for (size_t i = 0; i < seal->n_outputs; i++)
-        TRY(tell_output(seal, &seal->outputs[i], &out->outputs, e));
-    return buf_addf(&out->outputs, e, "]");
 }
 
-static enum status upload(struct seal *seal, struct error *e)
+static enum status stage_what_is_about_them(struct seal *seal, struct error *e)
 {
     seal->files_end = journal_end(seal->journal);
     for (size_t i = 0; i < seal->n_outputs; i++)
@@ -138,10 +141,10 @@ static enum status upload(struct seal *seal, struct error *e)
     for (size_t i = 0; i < seal->n_outputs; i++)
         if (seal->outputs[i].receipt != NULL)
             TRY(receipt_stage(seal, &seal->outputs[i], e));
-    TRY(stop_check(e));
-    return commit_all(seal, e);
+    return stop_check(e);
 }
 
+/* Once the blobs are there, nothing can fail any more. */
 enum status seal_outputs(const struct job *job, const struct seal_options *options,
                          struct seal_summary *out, struct error *e)
 {
@@ -150,6 +153,10 @@ enum status seal_outputs(const struct job *job, const struct seal_options *optio
     TRY(open_outputs(&seal, e));
     TRY(stage_all(&seal, e));
     if (!options->dry_run)
-        TRY(upload(&seal, e));
-    return summarize(&seal, start, out, e);
+        TRY(stage_what_is_about_them(&seal, e));
+    TRY(tell_outputs(&seal, out, e));
+    if (!options->dry_run)
+        TRY(commit_all(&seal, e));
+    count(&seal, start, out);
+    return OK;
 }

@@ -5,13 +5,15 @@ import subprocess
 import unittest
 
 import campaign
-from scene import FAULT, harness
+import scene
 import sealing
 import table
+from scene import FAULT, harness
 from preload import table as calls
 
 JOBS = 2
 SEALS = 100
+LAST = 30
 
 # Imports of decant that no fault is made of: they cannot fail, or end things.
 CANNOT_FAIL = set("""
@@ -80,6 +82,18 @@ class OneCallFails(unittest.TestCase):
         for group, (_, failed, codes) in classes.items():
             with self.subTest(group=group):                         # faults that do nothing would prove nothing
                 self.assertGreater(failed - codes["0"], 2)
+
+    def test_no_memory_once_all_is_published(self):
+        """What is left then is to say so: what was done stays done, exit code 0 and a warning."""
+        for kind in (scene.Lane, sealing.Lane):
+            with self.subTest(kind.command):
+                tally = campaign.Tally()
+                runs = campaign.Campaign(JOBS, tally, kind=kind)
+                self.addCleanup(runs.close)
+                count = runs.baseline()["malloc"]
+                runs.each([("malloc", number) for number in range(count - LAST, count + 5)])
+                self.assertEqual(tally.failures, [])
+                self.assertGreater(tally.classes()["memory"][2]["0"], 0)
 
 
 if __name__ == "__main__":
