@@ -25,9 +25,11 @@ struct letter {
     size_t size;
 };
 
-/* One character of UTF-8; a byte that begins none stands for itself, so any text ends. */
+/* One character of UTF-8; a byte that begins none stands for itself, so any text ends. Nor does the
+ * long form of a short one count: only the byte '*' is a star. */
 static struct letter letter_at(const char *text)
 {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     const uint8_t *p = (const uint8_t *)text;
     size_t size = p[0] < 0xc0 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 1;
     uint32_t value = size == 1 ? p[0] : p[0] & (0x7fU >> size);
@@ -36,7 +38,7 @@ static struct letter letter_at(const char *text)
             return (struct letter){p[0], 1};
         value = value << 6 | (p[i] & 0x3fU);
     }
-    return (struct letter){value, size};
+    return value < least[size] ? (struct letter){p[0], 1} : (struct letter){value, size};
 }
 
 /* Offset behind the ']' of the set that starts at AT, or 0: then '[' is a letter. A ']' at once is
