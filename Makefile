@@ -28,7 +28,7 @@ interop: ## the tests against the official SDKs (Python, Java) and Azurite
 	@scripts/setup.sh java
 	@scripts/check.sh build interop java
 
-fault: ## everything that can go wrong, a sample; FAULT_FULL=1: every call of a run fails once, 500 signals (an hour)
+fault: ## everything that can go wrong, a sample; FAULT_FULL=1: every call of a run fails once, 500 signals (two hours)
 	@scripts/check.sh $(if $(FAULT_FULL),fault-full) fault
 
 fuzz: ## fuzz each target for FUZZ_SECONDS (60) and keep what covers more

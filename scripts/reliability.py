@@ -41,6 +41,8 @@ COLUMNS = {
     "storage: listing": "list", "storage: properties": "HEAD", "storage: range": "range", "storage: manifest": "manifest"}
 MERGED = ((r"cut after \d+ bytes of the headers, once", "cut in the headers, after 1, 12, 17, 40, 100 bytes, once"),
           (r"cut after \d+ KiB of the body, once", "cut after each KiB of the body, once"))
+CALLS = {"calls": "`decant run` with attestation, release, a listing, a digest and a gzip input.",
+         "seal-calls": "`decant seal` of three files for a key of the vault, with a manifest."}
 CLASSES = {"memory": "memory", "openssl": "OpenSSL", "curl": "libcurl", "parsers": "parsers (expat, cJSON, zlib)", "files": "files",
            "system": "system (sockets, threads, device …)"}
 
@@ -93,20 +95,19 @@ def unfinished(kept):
 
 
 def calls():
-    with open(os.path.join(table.RESULTS, "calls.json"), encoding="ascii") as file:
-        kept = json.load(file)
     text = """
 ## Calls
 
-In a run with attestation, release, a listing, a digest and a gzip input, call number N = 1, 2, 3 … of each function fails, one in each run,
-until a run ends without having reached it (`tests/fault/calls.h` lists the functions; memory, files and system also where libraries
-call). Allowed is 0 where a failure can be lived with; a lack of memory must end with 0, 1 or 41. "leak in OpenSSL" are runs in which
-OpenSSL 3.0 lost a block of its own when its memory ran out.
-
+Call number N = 1, 2, 3 … of each function fails, one in each run, until a run ends without having reached it (`tests/fault/calls.h` lists
+the functions; memory, files and system also where libraries call). Allowed is 0 where a failure can be lived with; a lack of memory must end with
+0, 1 or 41. "leak in OpenSSL" are runs in which OpenSSL 3.0 lost a block of its own when its memory ran out.
 """
-    text += f"Run at commit {kept['commit']} on {kept['date']}, in {kept['seconds']} s; build-fault.\n\n"
-    text += grid(("class", "functions", "failing calls", "exit codes: runs"), calls_rows(kept))
-    return text + "\n" + unfinished(kept) + "\nOf `decant seal`, each `make check` takes a sample in the same way.\n"
+    for name, what in CALLS.items():
+        with open(os.path.join(table.RESULTS, name + ".json"), encoding="ascii") as file:
+            kept = json.load(file)
+        text += f"\n{what} Run at commit {kept['commit']}, up to {kept['date']}, in {kept['seconds']} s; build-fault.\n\n"
+        text += grid(("class", "functions", "failing calls", "exit codes: runs"), calls_rows(kept)) + "\n" + unfinished(kept)
+    return text
 
 
 # ---- Network ----
