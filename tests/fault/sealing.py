@@ -1,5 +1,6 @@
 """The same for `decant seal`: three files, encrypted for a key of the vault, as blobs; all of them or none."""
 
+import itertools
 import json
 import os
 import urllib.request
@@ -33,10 +34,7 @@ class Lane(scene.Lane):
     """A container of its own for each run, open for everybody to list."""
 
     scene_of, command = Scene, "seal"
-
-    def __init__(self, scene_, name):
-        super().__init__(scene_, name)
-        self.name, self.runs = name, 0
+    numbers = itertools.count()     # of containers; a sandbox may see more than one campaign
 
     def empty(self):
         super().empty()
@@ -45,8 +43,7 @@ class Lane(scene.Lane):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "wb") as file:
                 file.write(content)
-        self.runs += 1
-        self.container = f"sealed-{self.name}-{self.runs}"
+        self.container = f"sealed-{next(self.numbers)}"
         self.scene.box.control("public", container=self.container)
         with open(self.job, "w", encoding="ascii") as file:
             json.dump(self.scene.sealing_job(self.volume, self.container), file)
