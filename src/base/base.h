@@ -251,6 +251,21 @@ const struct cJSON *json_object(const struct cJSON *object, const char *name);
 const struct cJSON *json_array(const struct cJSON *object, const char *name);
 const char *json_text(const struct cJSON *object, const char *name);
 bool json_number(const struct cJSON *object, const char *name, uint64_t *out); /* 0 … 2^53, whole */
+/* A long list of objects, one at a time: TEXT is an object whose member NAME is that list. What is
+ * behind a failure has not been looked at, so nothing of the list counts before its end was seen. */
+struct json_list {
+    struct span text; /* borrowed, as is NAME, while this is used */
+    const char *name;
+    size_t at, taken;
+    enum status status_if_bad;
+};
+/* *REST becomes the object with an empty list in it. */
+enum status json_list_open(struct span text, const char *name, enum status status_if_bad,
+                           struct json_list *out, struct cJSON **rest, struct error *e);
+/* No more elements than this are still to come. */
+size_t json_list_count(const struct json_list *list);
+/* Frees *OUT; then it is the next element, NULL at the end. */
+enum status json_list_next(struct json_list *list, struct cJSON **out, struct error *e);
 /* Appends TEXT as a JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
 enum status json_quote(struct span text, struct buf *out, struct error *e);
 /* Appends TEXT, which json_parse takes, laid out for people: members on lines of their own. What a

@@ -162,8 +162,7 @@ static enum status fetch_manifest(struct doctor *d, const struct config_input *c
     TRY(services_storage(&d->services, &location, &config->sas, &storage, why));
     TRY(http_session_take(d->services.http, &session, why));
     TRY(storage_properties(storage, session, &blob, why));
-    if (blob.size > MANIFEST_SIZE_MAX)
-        return fail(why, E_SPACE, "the manifest is larger than %u bytes", MANIFEST_SIZE_MAX);
+    TRY(manifest_check_room(d->job->limits.memory_mib, 0, blob.size, why));
     if (blob.size > 0)
         TRY(storage_read(storage, session, &blob, 0, blob.size, &feed, why));
     TRY(manifest_parse(buf_span(&text), config->manifest.sha256, &manifest, why));

@@ -24,11 +24,13 @@ static enum status note_digest(struct subject *s, struct span text, struct error
 static enum status note_file(struct subject *s, const struct manifest_line *line, struct error *e)
 {
     char size[40] = "size not given";
+    AUTO(buf_free) struct buf pin = BUF(2 * SHA256_SIZE);
+    const uint8_t *digest = line->has_sha256 ? line->sha256 : line->key_sha256;
+    TRY(hex_encode(span_of(digest, SHA256_SIZE), &pin, e));
     if (line->has_size)
         (void)snprintf(size, sizeof size, "%" PRIu64 " bytes", line->size);
     return finding_note(s->findings, line->name, e, "%s, %s %s", size,
-                        line->sha256 != NULL ? "sha256" : "key_sha256",
-                        line->sha256 != NULL ? line->sha256 : line->key_sha256);
+                        line->has_sha256 ? "sha256" : "key_sha256", buf_text(&pin));
 }
 
 static enum status note_totals(struct subject *s, const struct manifest *manifest, struct error *e)
@@ -37,7 +39,7 @@ static enum status note_totals(struct subject *s, const struct manifest *manifes
     uint64_t bytes = 0;
     for (size_t i = 0; i < n; i++) {
         const struct manifest_line *line = manifest_at(manifest, i);
-        hashed += line->sha256 != NULL;
+        hashed += line->has_sha256;
         sized += line->has_size;
         if (__builtin_add_overflow(bytes, line->size, &bytes))
             return fail(e, E_MISMATCH, "its sizes add up to more than any storage has");

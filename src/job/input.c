@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 enum status input_blob_url(const struct input *input, const struct blob *blob, struct buf *out,
                            struct error *e)
 {
@@ -37,8 +36,8 @@ static enum status fetch_manifest(struct input *input, struct storage *storage, 
     AUTO(blob_free) struct blob blob = {0};
     TRY(http_session_take(run->services.http, &session, e));
     TRY(storage_properties(storage, session, &blob, e));
-    if (blob.size > MANIFEST_SIZE_MAX)
-        return fail(e, E_SPACE, "the manifest is larger than %u bytes", MANIFEST_SIZE_MAX);
+    TRY(manifest_check_room(run->job->limits.memory_mib, run->manifest_bytes, blob.size, e));
+    run->manifest_bytes += blob.size; /* each is held until the run ends */
     const struct feed feed = {.take = add_bytes, .context = text};
     if (blob.size > 0)
         TRY(storage_read(storage, session, &blob, 0, blob.size, &feed, e));
@@ -152,20 +151,15 @@ enum status input_check_listed(struct input *input, const struct blob *blob, str
     return OK;
 }
 
-static enum status expect_line(const struct manifest_line *line, struct expectation *out,
-                               struct error *e)
+static void expect_line(const struct manifest_line *line, struct expectation *out)
 {
-    AUTO(buf_free) struct buf digest = BUF(SHA256_SIZE);
     out->source = "the manifest";
     out->has_size = line->has_size;
     out->size = line->size;
-    out->key_sha256 = line->key_sha256;
-    out->has_sha256 = line->sha256 != NULL;
-    if (line->sha256 == NULL)
-        return OK;
-    TRY(hex_decode(span_text(line->sha256), &digest, E_MISMATCH, e));
-    memcpy(out->sha256, digest.data, SHA256_SIZE);
-    return OK;
+    out->has_key_sha256 = line->has_key_sha256;
+    memcpy(out->key_sha256, line->key_sha256, SHA256_SIZE);
+    out->has_sha256 = line->has_sha256;
+    memcpy(out->sha256, line->sha256, SHA256_SIZE);
 }
 
 enum status input_expects(const struct input *input, const struct blob *blob,
@@ -180,8 +174,10 @@ enum status input_expects(const struct input *input, const struct blob *blob,
     if (input->manifest == NULL)
         return OK;
     const struct manifest_line *line = manifest_find(input->manifest, input_rest_of(input, blob));
-    return line != NULL ? expect_line(line, out, e)
-                        : fail(e, E_BUG, "it was not looked up in the manifest");
+    if (line == NULL)
+        return fail(e, E_BUG, "it was not looked up in the manifest");
+    expect_line(line, out);
+    return OK;
 }
 
 enum status input_check_complete(const struct input *input, struct error *e)

@@ -18,6 +18,7 @@ struct run {
     struct volume *volume;
     struct keyring *keyring;
     struct plan *plan;
+    uint64_t manifest_bytes;      /* of all inputs, before the workers start */
     _Atomic uint64_t plain_bytes; /* promised or written so far */
     _Atomic uint64_t kept;        /* files of an earlier run that were still right */
 };
@@ -60,7 +61,8 @@ struct expectation {
     bool has_size, has_sha256;
     uint64_t size;
     uint8_t sha256[SHA256_SIZE];
-    const char *key_sha256; /* of the wrapped content key, lower-case hex; or NULL */
+    bool has_key_sha256;
+    uint8_t key_sha256[SHA256_SIZE]; /* of the wrapped content key */
 };
 enum status input_expects(const struct input *input, const struct blob *blob,
                           struct expectation *out, struct error *e);

@@ -12,9 +12,10 @@ struct transfer {
     struct run *run;
     struct plan_item item;
     struct buf url;
-    struct envelope_metadata metadata;    /* of the client-side encrypted formats */
-    const char *kid;                      /* as the blob or the job names it; "" if there is none */
-    char key_sha256[2 * SHA256_SIZE + 1]; /* of the wrapped content key, or "" */
+    struct envelope_metadata metadata; /* of the client-side encrypted formats */
+    const char *kid;                   /* as the blob or the job names it; "" if there is none */
+    uint8_t key_sha256[SHA256_SIZE];   /* of the wrapped content key, of the same formats */
+    char key_hex[2 * SHA256_SIZE + 1]; /* the same, or "" */
     struct expectation expected;
     struct envelope *envelope;
     struct output_file *file; /* plaintext; compressed if the input is */
@@ -46,11 +47,11 @@ static bool is_cse(const struct transfer *transfer)
 
 static enum status fingerprint(struct transfer *transfer, struct error *e)
 {
-    uint8_t digest[SHA256_SIZE];
+    const struct envelope_metadata *metadata = &transfer->metadata;
     AUTO(buf_free) struct buf hex = BUF(2 * SHA256_SIZE);
-    TRY(sha256(span_of(transfer->metadata.wrapped, transfer->metadata.wrapped_size), digest, e));
-    TRY(hex_encode(span_of(digest, sizeof(digest)), &hex, e));
-    memcpy(transfer->key_sha256, buf_text(&hex), hex.size + 1);
+    TRY(sha256(span_of(metadata->wrapped, metadata->wrapped_size), transfer->key_sha256, e));
+    TRY(hex_encode(span_of(transfer->key_sha256, SHA256_SIZE), &hex, e));
+    memcpy(transfer->key_hex, buf_text(&hex), hex.size + 1);
     return OK;
 }
 
@@ -94,7 +95,10 @@ static enum status describe(struct transfer *transfer, struct error *e)
     TRY(input_blob_url(transfer->item.input, &transfer->item.blob, &transfer->url, e));
     TRY(read_metadata(transfer, e));
     TRY(input_expects(transfer->item.input, &transfer->item.blob, expected, e));
-    if (expected->key_sha256 == NULL || strcmp(expected->key_sha256, transfer->key_sha256) == 0)
+    if (!expected->has_key_sha256)
+        return OK;
+    if (is_cse(transfer) && span_equal(span_of(expected->key_sha256, SHA256_SIZE),
+                                       span_of(transfer->key_sha256, SHA256_SIZE)))
         return OK;
     (void)fail(e, E_MISMATCH, "its content key is not the one in %s", expected->source);
     return mismatch(e);
@@ -115,7 +119,7 @@ static struct output_entry entry_of(const struct transfer *transfer, uint64_t si
         .etag = transfer->item.blob.etag,
         .envelope = name_of_envelope(transfer),
         .kid = transfer->kid,
-        .content_key_sha256 = transfer->key_sha256,
+        .content_key_sha256 = transfer->key_hex,
         .decompress = config_of(transfer)->gunzip ? "gzip" : "",
         .has_sha256 = transfer->expected.has_sha256,
     };
@@ -303,9 +307,9 @@ static enum status judge_content(struct transfer *transfer, uint64_t *size, stru
 }
 
 /*
- * Version 1.0 has no tag. Whoever can write such a blob and sees whether its padding, its digest, its
- * size or its gzip was wrong would learn its plaintext (CVE-2022-30187): so everything is looked at
- * whatever the padding is, and all answers but yes are one.
+ * Version 1.0 has no tag. Whoever can write such a blob and sees whether its padding, its digest,
+ * its size or its gzip was wrong would learn its plaintext (CVE-2022-30187): so everything is
+ * looked at whatever the padding is, and all answers but yes are one.
  */
 static enum status judge_v1(struct transfer *transfer, uint64_t *size, struct error *e)
 {
@@ -318,8 +322,9 @@ static enum status judge_v1(struct transfer *transfer, uint64_t *size, struct er
     if (content != OK && content != E_NOT_AUTHENTIC && content != E_MISMATCH && content != E_SPACE)
         return content;
     (void)fail(e, E_NOT_AUTHENTIC, "the blob does not decrypt to what the job expects");
-    advise(e, "Version 1.0 is not authenticated, so no more is told: let its owner encrypt it again "
-              "with version 2.0");
+    advise(e,
+           "Version 1.0 is not authenticated, so no more is told: let its owner encrypt it again "
+           "with version 2.0");
     return E_NOT_AUTHENTIC;
 }
 

@@ -12,14 +12,22 @@
 /* What a reader takes at most, so what a writer makes at most. */
 #define MANIFEST_SIZE_MAX (16u << 20)
 
+/* One of the digests is there. */
 struct manifest_line {
-    const char *name;                /* behind the prefix */
-    const char *sha256, *key_sha256; /* lower-case hex or NULL; one of both is there */
-    uint64_t size;                   /* of the plaintext */
-    bool has_size, seen;
+    const char *name; /* behind the prefix */
+    uint64_t size;    /* of the plaintext */
+    bool has_size, has_sha256, has_key_sha256, seen;
+    uint8_t sha256[SHA256_SIZE];     /* of the plaintext */
+    uint8_t key_sha256[SHA256_SIZE]; /* of the wrapped content key */
 };
 
 struct manifest;
+
+/* May a run that has MEMORY_MIB for all it does, and took TAKEN bytes of manifests, take one of
+ * SIZE bytes more? A quarter is for them: with the list that is made of it, a text takes up to two
+ * and a half times its size. E_SPACE. */
+enum status manifest_check_room(uint64_t memory_mib, uint64_t taken, uint64_t size,
+                                struct error *e);
 
 /* PIN: what its SHA-256 must be; NULL to look at one that nobody vouches for. E_MISMATCH. */
 enum status manifest_parse(struct span text, const uint8_t *pin, struct manifest **out,

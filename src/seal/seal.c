@@ -1,6 +1,6 @@
 /*
- * decant seal: recipients, files, manifests, receipts, commits, in this order. Whatever fails before
- * the commits leaves nothing that anybody could see.
+ * decant seal: recipients, files, manifests, receipts, commits, in this order. Whatever fails
+ * before the commits leaves nothing that anybody could see.
  */
 #include "seal/internal.h"
 
@@ -37,20 +37,19 @@ static enum status open_outputs(struct seal *seal, struct error *e)
 
 /* ---- Manifests ---- */
 
-static enum status add_line(const struct entry *entry, const struct output *output, struct buf *text,
-                            struct error *e)
+static enum status add_line(const struct entry *entry, const struct output *output,
+                            struct buf *text, struct error *e)
 {
-    AUTO(buf_free) struct buf pin = BUF(2 * SHA256_SIZE);
     const struct storage_location *location = &output->location;
     const char *slash = strrchr(entry->upload.name, '/');
     const char *last = slash != NULL ? slash + 1 : entry->upload.name;
-    TRY(hex_encode(span_of(entry->pin, sizeof(entry->pin)), &pin, e));
-    const struct manifest_line line = {
+    struct manifest_line line = {
         .name = location->is_prefix ? entry->upload.name + strlen(location->name) : last,
-        .key_sha256 = buf_text(&pin),
         .size = entry->plain_size,
         .has_size = true,
+        .has_key_sha256 = true,
     };
+    memcpy(line.key_sha256, entry->pin, sizeof(line.key_sha256));
     return manifest_add(text, &line, e);
 }
 

@@ -111,6 +111,9 @@ class Doctor(Case):
         self.assertEqual(self.good(self.job(wish))["inputs[0]'s manifest"], ("ok", "2 files, with the digest that the job has"))
         wish["manifest"]["sha256"] = "0" * 64
         self.broken(31, "inputs[0]'s manifest", "SHA-256|digest", self.job(wish))
+        self.store("m.json", lines + b" " * (8 << 20))
+        self.broken(41, "inputs[0]'s manifest", "more than 8 MiB of manifests, a quarter of limits.memory_mib",
+                    self.job(wish, limits={"memory_mib": 32}))
 
     def test_who_may_release_a_key_may_not_always_read_it(self):
         self.box.fault({"status": 403, "code": "Forbidden"}, service="vault", method="GET", path="/keys/", times=-1)

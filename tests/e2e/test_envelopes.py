@@ -386,6 +386,17 @@ class Manifests(Case):
             with self.subTest(case=case):
                 self.bad(31, "manifest", job=self.manifest(entries))
 
+    def test_manifest_that_takes_too_much_memory(self):
+        """A quarter of limits.memory_mib, all manifests together: each is held until the run ends."""
+        padding = {"padding": "x" * (5 << 20)}
+        job = self.manifest(json.dumps({"files": self.by_digest(), **padding}).encode())
+        wanted = {f"t/{name}": content for name, content in self.files.items()}
+        self.good(job={**job, "limits": {"memory_mib": 32}}, files=wanted)
+        two = {**job, "inputs": [*job["inputs"], {**job["inputs"][0], "to": "u"}]}
+        self.bad(41, "inputs.1.: manifest list.json: more than 8 MiB of manifests", "Raise limits.memory_mib to 64",
+                 job={**two, "limits": {"memory_mib": 32}})
+        self.good(job=two, files={**wanted, **{f"u/{name}": content for name, content in self.files.items()}})
+
     def test_manifest_that_is_not_there(self):
         job = self.quick_job({"from": self.url("s/"), "manifest": {"from": self.url("none.json"), "sha256": "0" * 64}})
         self.bad(20, "manifest none.json", job=job)

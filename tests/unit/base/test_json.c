@@ -279,8 +279,7 @@ static void test_indent(void **state)
         {"{}", "{}"},
         {" [ ] ", "[]"},
         {"1.50", "1.50"},
-        {"{\"a\":1,\"b\":[true,{}]}",
-         "{\n  \"a\": 1,\n  \"b\": [\n    true,\n    {}\n  ]\n}"},
+        {"{\"a\":1,\"b\":[true,{}]}", "{\n  \"a\": 1,\n  \"b\": [\n    true,\n    {}\n  ]\n}"},
         {"{\"a{,\\\"}\":\"\\\\\"}", "{\n  \"a{,\\\"}\": \"\\\\\"\n}"},
         {"\"\x1b[2J\xC2\x9B\xC3\xA9\x7F\"", "\"\\u001b[2J\\u009b\xC3\xA9\\u007f\""},
     };
@@ -293,6 +292,115 @@ static void test_indent(void **state)
     }
 }
 
+/* ---- A long list, one element at a time ---- */
+
+/* Goes through the list "list" of TEXT; OUT becomes the members "n" of its elements. */
+static enum status walk(const char *text, struct buf *out, struct error *e)
+{
+    AUTO(json_free) struct cJSON *rest = NULL;
+    AUTO(json_free) struct cJSON *element = NULL;
+    struct json_list list;
+    size_t n = 0;
+    TRY(json_list_open(span_text(text), "list", E_MISMATCH, &list, &rest, e));
+    assert_non_null(json_array(rest, "list"));
+    assert_int_equal(cJSON_GetArraySize(json_array(rest, "list")), 0);
+    size_t count = json_list_count(&list);
+    for (;; n++) {
+        TRY(json_list_next(&list, &element, e));
+        if (element == NULL)
+            break;
+        const char *text_of = json_text(element, "n");
+        TRY(buf_addf(out, e, "%s,", text_of != NULL ? text_of : "-"));
+    }
+    assert_int_equal(n, count);
+    return OK;
+}
+
+static void test_list(void **state)
+{
+    static const struct {
+        const char *text, *found;
+    } cases[] = {
+        {"{\"list\":[]}", ""},
+        {" { \"list\" : [ ] } ", ""},
+        {"{\"list\":[{}]}", "-,"},
+        {"{\"a\":\"list\",\"list\"\n:\t[{\"n\":\"1\"} , {\"n\":\"2\"}\r\n],\"b\":{}}", "1,2,"},
+        {"{\"a\":{\"list\":[{\"n\":\"no\"}]},\"list\":[{\"n\":\"yes\"}]}", "yes,"},
+        {"{\"a\":[[\"list\",[{\"n\":\"no\"}]]],\"list\":[{\"n\":\"yes\"}]}", "yes,"},
+        {"{\"list\":[{\"n\":\"]},{[\\\"\",\"m\":[{\"n\":\"x\"},[]]},{\"n\":\"\\\\\"}]}",
+         "]},{[\",\\,"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct error e = {0};
+        AUTO(buf_free) struct buf out = BUF(100);
+        assert_ok(walk(cases[i].text, &out, &e), &e);
+        assert_string_equal(buf_text(&out), cases[i].found);
+    }
+}
+
+/* What json_parse would refuse as a whole is refused in pieces. */
+static void test_list_refused(void **state)
+{
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"", "no JSON object with a list \"list\""},
+        {"[]", "no JSON object"},
+        {"{\"list\":{}}", "no JSON object"},
+        {"{\"list\"", "no JSON object"},
+        {"{\"list", "no JSON object"},
+        {"{\"", "no JSON object"},
+        {"{\"a\":{\"list\":[]}}", "no JSON object"},
+        {"{}\"list\":[]}", "no JSON object"},
+        {"{\"list\":[", "the list \"list\" does not end"},
+        {"{\"list\":[[]", "around the list"},
+        {"{\"list\":[]", "around the list"},
+        {"{\"list\":[}", "does not end"},
+        {"{\"list\":[{\"n\":\"1\"}}", "does not end"},
+        {"{\"list\":[]}x", "around the list"},
+        {"{x,\"list\":[]}", "around the list"},
+        {"{\"list\":[],\"list\":[{}]}", "list: this JSON member stands twice"},
+        {"{\"list\":[],\"l\\u0069st\":[{}]}", "list: this JSON member stands twice"},
+        {"{\"list\":[1]}", "list[0]: not a JSON object"},
+        {"{\"list\":[,{}]}", "list[0]: not a JSON object"},
+        {"{\"list\":[{},]}", "list[1]: not a JSON object"},
+        {"{\"list\":[{},[]]}", "list[1]: not a JSON object"},
+        {"{\"list\":[{}{}]}", "list[1]: not valid JSON"},
+        {"{\"list\":[{}x]}", "list[1]: not valid JSON"},
+        {"{\"list\":[{\"n\":1]]}", "list[0]: line 1, column 7: not valid JSON"},
+        {"{\"list\":[{},{\"n\":01}]}", "list[1]: line 1, column 6: not a JSON number"},
+        {"{\"list\":[{\"n\":1,\"n\":1}]}", "list[0]: n: this JSON member stands twice"},
+        {"{\"list\":[{\"n\":\"\\u0000\"}]}", "list[0]: line 1, column 7: a NUL"},
+        {"{\"list\":[{\"n\":\"\xFF\"}]}", "list[0]: not valid UTF-8"},
+        {"{\"list\":[{}\xC2\xA0]}", "list[1]: not valid JSON"},
+        {"{\"\xFF\":1,\"list\":[{}]}", "around the list \"list\": not valid UTF-8"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct error e = {0};
+        AUTO(buf_free) struct buf out = BUF(100);
+        assert_fails(walk(cases[i].text, &out, &e), E_MISMATCH, cases[i].part, &e);
+    }
+}
+
+/* Cut off anywhere, it is refused; nothing behind the text is looked at (AddressSanitizer). */
+static void test_list_cut(void **state)
+{
+    static const char text[] = "{\"a\":[1],\"list\":[{\"n\":\"\\\\\"},{\"m\":[{}]}],\"b\":\"c\"}";
+    (void)state;
+    for (size_t size = 0; size < sizeof(text) - 1; size++) {
+        struct error e = {0};
+        char *exact = memory_new(size);
+        memcpy(exact, text, size);
+        AUTO(json_free) struct cJSON *rest = NULL;
+        struct json_list list;
+        assert_int_equal(json_list_open(span_of(exact, size), "list", E_MISMATCH, &list, &rest, &e),
+                         E_MISMATCH);
+        memory_free(exact);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +408,8 @@ int main(void)
         cmocka_unit_test(test_depth),    cmocka_unit_test(test_member_count),
         cmocka_unit_test(test_numbers),  cmocka_unit_test(test_members),
         cmocka_unit_test(test_quote),    cmocka_unit_test(test_indent),
+        cmocka_unit_test(test_list),     cmocka_unit_test(test_list_refused),
+        cmocka_unit_test(test_list_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

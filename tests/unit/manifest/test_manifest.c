@@ -14,6 +14,14 @@ static enum status parse(const char *text, struct manifest **out, struct error *
     return manifest_parse(span_text(text), pin, out, e);
 }
 
+static bool is_hex(const uint8_t digest[static SHA256_SIZE], const char *hex)
+{
+    struct error e = {0};
+    AUTO(buf_free) struct buf out = BUF(2 * SHA256_SIZE);
+    assert_ok(hex_encode(span_of(digest, SHA256_SIZE), &out, &e), &e);
+    return strcmp(buf_text(&out), hex) == 0;
+}
+
 static void test_lines(void **state)
 {
     (void)state;
@@ -28,13 +36,14 @@ static void test_lines(void **state)
               &e);
     const struct manifest_line *z = manifest_find(manifest, "z/last"),
                                *a = manifest_find(manifest, "a"), *m = manifest_find(manifest, "m");
-    assert_string_equal(z->sha256, SHA_A);
-    assert_null(z->key_sha256);
+    assert_true(z->has_sha256 && is_hex(z->sha256, SHA_A));
+    assert_false(z->has_key_sha256);
     assert_true(z->has_size && z->size == 3);
-    assert_null(a->sha256);
-    assert_string_equal(a->key_sha256, SHA_B);
+    assert_false(a->has_sha256);
+    assert_true(a->has_key_sha256 && is_hex(a->key_sha256, SHA_B));
     assert_false(a->has_size);
-    assert_string_equal(m->key_sha256, SHA_A);
+    assert_true(m->has_sha256 && is_hex(m->sha256, SHA_B));
+    assert_true(m->has_key_sha256 && is_hex(m->key_sha256, SHA_A));
     assert_true(m->has_size && m->size == 0);
     assert_null(manifest_find(manifest, "z"));
     assert_null(manifest_find(manifest, "A"));
@@ -93,16 +102,20 @@ static void test_refused(void **state)
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"", "not valid JSON"},
-        {"[]", "no list \"files\""},
-        {"{}", "no list \"files\""},
+        {"", "no JSON object with a list \"files\""},
+        {"{\"files\":[]", "around the list \"files\": line 1, column 11: not valid JSON"},
+        {"{\"files\":[]},", "around the list"},
+        {"{\"files\":[{\"name\":\"a\"," PIN "}", "does not end"},
+        {"{\"files\":[{\"name\":\"a\"," PIN "},]}", "files[1]: not a JSON object"},
+        {"[]", "no JSON object with a list"},
+        {"{}", "no JSON object with a list"},
         {"{\"version\":2,\"files\":[]}", "not of version 1"},
         {"{\"version\":\"1\",\"files\":[]}", "not of version 1"},
-        {"{\"files\":{}}", "no list \"files\""},
+        {"{\"files\":{}}", "no JSON object with a list"},
         {"{\"files\":[],\"files\":[]}", "files: this JSON member stands twice"},
-        {"{\"files\":[{\"name\":\"a\"," PIN "," PIN "}]}", "files[0].sha256: this JSON member"},
-        {"{\"files\":[1]}", "no name"},
-        {"{\"files\":[\"a\"]}", "no name"},
+        {"{\"files\":[{\"name\":\"a\"," PIN "," PIN "}]}", "files[0]: sha256: this JSON member"},
+        {"{\"files\":[1]}", "files[0]: not a JSON object"},
+        {"{\"files\":[\"a\"]}", "files[0]: not a JSON object"},
         {"{\"files\":[{" PIN "}]}", "no name"},
         {"{\"files\":[{\"name\":1," PIN "}]}", "no name"},
         {"{\"files\":[{\"name\":\"a\"}]}", "a: neither \"sha256\" nor \"key_sha256\""},
@@ -153,16 +166,23 @@ static void test_many(void **state)
 /* Written, then read: the same lines, whatever the names. */
 static void test_written(void **state)
 {
-    static const struct manifest_line lines[] = {
-        {.name = "z", .sha256 = SHA_A, .size = 3, .has_size = true},
-        {.name = "a \"quoted\" \\ name", .key_sha256 = SHA_B},
-        {.name = "m\xC3\xA4/\xF0\x9F\x8D\xB7", .sha256 = SHA_B, .key_sha256 = SHA_A, .has_size = true},
+    struct manifest_line lines[] = {
+        {.name = "z", .has_sha256 = true, .size = 3, .has_size = true},
+        {.name = "a \"quoted\" \\ name", .has_key_sha256 = true},
+        {.name = "m\xC3\xA4/\xF0\x9F\x8D\xB7",
+         .has_sha256 = true,
+         .has_key_sha256 = true,
+         .has_size = true},
     };
     (void)state;
     struct error e = {0};
     AUTO(manifest_free) struct manifest *manifest = NULL;
     AUTO(buf_free) struct buf text = BUF(MANIFEST_SIZE_MAX);
     assert_ok(manifest_begin(&text, &e), &e);
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        memset(lines[i].sha256, 0xA0 + (int)i, lines[i].has_sha256 ? SHA256_SIZE : 0);
+        memset(lines[i].key_sha256, 0x0B + (int)i, lines[i].has_key_sha256 ? SHA256_SIZE : 0);
+    }
     for (size_t i = 0; i < COUNT(lines); i++)
         assert_ok(manifest_add(&text, &lines[i], &e), &e);
     assert_ok(manifest_end(&text, &e), &e);
@@ -174,14 +194,17 @@ static void test_written(void **state)
         assert_non_null(read);
         assert_int_equal(read->has_size, lines[i].has_size);
         assert_int_equal(read->size, lines[i].size);
-        assert_int_equal(read->sha256 != NULL, lines[i].sha256 != NULL);
-        assert_int_equal(read->key_sha256 != NULL, lines[i].key_sha256 != NULL);
+        assert_int_equal(read->has_sha256, lines[i].has_sha256);
+        assert_int_equal(read->has_key_sha256, lines[i].has_key_sha256);
+        assert_memory_equal(read->sha256, lines[i].sha256, SHA256_SIZE);
+        assert_memory_equal(read->key_sha256, lines[i].key_sha256, SHA256_SIZE);
     }
 }
 
 static void test_written_within_bounds(void **state)
 {
-    static const struct manifest_line line = {.name = "a", .sha256 = SHA_A}, bare = {.name = "a"};
+    static const struct manifest_line line = {.name = "a", .has_sha256 = true},
+                                      bare = {.name = "a"};
     (void)state;
     struct error e = {0};
     AUTO(manifest_free) struct manifest *empty = NULL;
@@ -201,19 +224,35 @@ static void test_unpinned(void **state)
     (void)state;
     struct error e = {0};
     AUTO(manifest_free) struct manifest *manifest = NULL;
-    assert_ok(manifest_parse(SPAN_LITERAL("{\"files\":[{\"name\":\"a\"," PIN "}]}"), NULL, &manifest,
-                             &e),
-              &e);
+    assert_ok(
+        manifest_parse(SPAN_LITERAL("{\"files\":[{\"name\":\"a\"," PIN "}]}"), NULL, &manifest, &e),
+        &e);
     assert_int_equal(manifest_count(manifest), 1);
+}
+
+/* A quarter of what the run has, and never more than a reader takes. */
+static void test_room(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    const uint64_t mib = 1 << 20;
+    assert_ok(manifest_check_room(32, 0, 8 * mib, &e), &e);
+    assert_fails(manifest_check_room(32, 0, 8 * mib + 1, &e), E_SPACE, "more than 8 MiB", &e);
+    assert_non_null(strstr(e.remedy, "memory_mib to 64"));
+    assert_ok(manifest_check_room(64, 10 * mib, 6 * mib, &e), &e);
+    assert_fails(manifest_check_room(64, 10 * mib, 6 * mib + 1, &e), E_SPACE, "more than 16", &e);
+    assert_fails(manifest_check_room(65536, 0, 16 * mib + 1, &e), E_SPACE, "more than 16", &e);
+    assert_fails(manifest_check_room(64, 17 * mib, 0, &e), E_SPACE, "more than 16", &e);
+    assert_fails(manifest_check_room(64, mib, UINT64_MAX, &e), E_SPACE, "more than 16", &e);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),   cmocka_unit_test(test_unseen), cmocka_unit_test(test_pin),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_written),
-        cmocka_unit_test(test_written_within_bounds),
+        cmocka_unit_test(test_lines),    cmocka_unit_test(test_unseen),
+        cmocka_unit_test(test_pin),      cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_many),     cmocka_unit_test(test_written),
+        cmocka_unit_test(test_room),     cmocka_unit_test(test_written_within_bounds),
         cmocka_unit_test(test_unpinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
