@@ -31,6 +31,12 @@ static void peer_note(struct exchange *x)
         (void)snprintf(x->reply->peer, sizeof x->reply->peer, "%s", address);
 }
 
+int exchange_count(void *x, char *, char *, int, int)
+{
+    ((struct exchange *)x)->reply->sent++;
+    return CURL_PREREQFUNC_OK;
+}
+
 /* UNTIL: 0 before the stop was noticed. */
 static bool may_go_on(const struct http_request *request, int64_t *until)
 {

@@ -66,6 +66,8 @@ struct http_request {
 
 struct http_reply {
     long status;
+    int sent;           /* how often a request went out for it: in http_call's tries, and by libcurl
+                           where a connection that was kept is dead; http_reply_free does not reset it */
     char peer[48];      /* the address at the other end of the connection: the server's, or a proxy's */
     struct buf headers; /* the raw block of the final answer, at most 32 KiB */
     struct buf body;

@@ -48,6 +48,8 @@ struct exchange {
 
 /* exchange.c: one try. */
 enum status exchange_run(struct exchange *x);
+/* libcurl's callback before a request goes out. */
+int exchange_count(void *x, char *, char *, int, int);
 
 /* trust.c: the store that all connections share. E_USAGE. */
 enum status trust_open(struct http *http, struct error *e);

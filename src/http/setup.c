@@ -230,6 +230,8 @@ static enum status callbacks_set(struct exchange *x)
     CURL *easy = x->session->easy;
     const CURLcode codes[] = {
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->session->said),
+        curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, exchange_count),
+        curl_easy_setopt(easy, CURLOPT_PREREQDATA, x),
         curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, reply_take_header),
         curl_easy_setopt(easy, CURLOPT_HEADERDATA, x),
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, reply_take_body),

@@ -1,6 +1,6 @@
 /*
- * What is staged becomes blobs: all of it, or it is taken back. Manifests and receipts come after all
- * files, and go before them: one that is there never names what is not there yet.
+ * What is staged becomes blobs: all of it, or it is taken back. Manifests and receipts come after
+ * all files, and go before them: one that is there never names what is not there yet.
  *
  * Each commit is noted in the journal before and after, so that the way back knows what is there,
  * and what may be there because no answer came. It has services and a minute of its own: the run's
@@ -48,13 +48,6 @@ static enum status next_step(struct pass *pass, struct step *step, bool *found, 
 
 /* ---- Forward ---- */
 
-/* The service said no. After any other failure, be it of memory here, nobody knows whether it
- * happened. */
-static bool is_refused(enum status status)
-{
-    return status == E_DENIED || status == E_NAME || status == E_NOT_FOUND;
-}
-
 static enum status commit(struct seal *seal, struct step *step, struct http_session *session,
                           struct error *e)
 {
@@ -70,7 +63,7 @@ static enum status commit(struct seal *seal, struct step *step, struct http_sess
     TRY(journal_note(&step->reader, ENTRY_TRIED, "", e));
     enum status status = storage_commit(output->storage, session, &entry->upload, &wish, &made, e);
     struct error ignored;
-    if (is_refused(status))
+    if (made.refused)
         (void)!journal_note(&step->reader, ENTRY_STAGED, "", &ignored);
     TRY(status);
     return journal_note(&step->reader, made.replaced ? ENTRY_REPLACED : ENTRY_MADE, made.etag, e);
@@ -110,13 +103,13 @@ struct way_back {
     struct pass pass;
     struct job job; /* the seal's, with a time limit of its own */
     struct services services;
-    struct output *outputs;      /* the seal's, entered with these services */
-    _Atomic uint64_t left_over;  /* blobs that are, or may be, still there */
+    struct output *outputs;     /* the seal's, entered with these services */
+    _Atomic uint64_t left_over; /* blobs that are, or may be, still there */
     _Atomic uint64_t replaced;
 };
 
-static enum status take_back(struct way_back *back, struct step *step,
-                             struct http_session *session, struct error *e)
+static enum status take_back(struct way_back *back, struct step *step, struct http_session *session,
+                             struct error *e)
 {
     const struct entry *entry = &step->entry;
     bool gone = false;
@@ -208,9 +201,9 @@ static void go_back(struct seal *seal, struct error *e)
     struct error mine = {0};
     sigset_t before;
     AUTO(way_back_close)
-    struct way_back back = {
-        .pass = {.seal = seal, .mutex = PTHREAD_MUTEX_INITIALIZER,
-                 .reader = JOURNAL_READER(seal->journal)}};
+    struct way_back back = {.pass = {.seal = seal,
+                                     .mutex = PTHREAD_MUTEX_INITIALIZER,
+                                     .reader = JOURNAL_READER(seal->journal)}};
     hold_signals(&before);
     const int reason = stop_reason();
     stop_reset();

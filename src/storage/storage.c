@@ -160,5 +160,6 @@ enum status ask_send(const struct storage *storage, struct http_session *session
     if (reply->status != 401 || !storage_has_bearer(storage))
         return OK;
     http_reply_free(reply); /* the token may have run out on the way */
+    reply->sent--;          /* refused, so of no effect */
     return ask_once(storage, session, ask, stream, reply, e);
 }

@@ -107,9 +107,11 @@ struct storage_commit {
 struct storage_made {
     char etag[64]; /* an If-Match value */
     bool replaced; /* there was an older blob of that name */
+    bool refused;  /* after a failure: the service said no, and was asked only once. Else nobody
+                      knows whether the blob was made. */
 };
 /* Makes the blob, all at once. A blob that is there already because the answer to an earlier try of
- * this upload was lost, counts as made. */
+ * this upload was lost, counts as made. Fills in OUT whatever this returns. */
 enum status storage_commit(struct storage *storage, struct http_session *session,
                            const struct storage_upload *upload, const struct storage_commit *commit,
                            struct storage_made *out, struct error *e);

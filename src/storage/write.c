@@ -13,12 +13,12 @@
 #include "storage/internal.h"
 
 enum {
-    BLOCK_ID_SIZE = 32,        /* of 16 bytes in base64, with room to spare */
-    BLOCK_LINE_SIZE = 64,      /* of a block list */
-    SEGMENTS_MAX = 254,        /* of a name */
+    BLOCK_ID_SIZE = 32,         /* of 16 bytes in base64, with room to spare */
+    BLOCK_LINE_SIZE = 64,       /* of a block list */
+    SEGMENTS_MAX = 254,         /* of a name */
     NAME_CHARACTERS_MAX = 1024, /* as UTF-16 counts them, which is how the service does */
-    COMMIT_GRACE_MS = 10000,   /* nobody who is stopped should have to guess what came of a commit */
-    LATE_MS = 2000,            /* that a commit without an answer may still take */
+    COMMIT_GRACE_MS = 10000, /* nobody who is stopped should have to guess what came of a commit */
+    LATE_MS = 2000,          /* that a commit without an answer may still take */
 };
 
 #define UPLOAD_ITEM "x-ms-meta-decantupload"
@@ -276,18 +276,24 @@ static enum status commit_refused(struct storage *storage, struct http_session *
     return E_NAME;
 }
 
+/* *TAKEN and OUT as told. */
 static enum status commit_try(struct storage *storage, struct http_session *session,
                               const struct storage_upload *upload,
                               const struct storage_commit *commit, bool conditional, bool *taken,
-                              char etag[static ETAG_SIZE], struct error *e)
+                              struct storage_made *out, struct error *e)
 {
     AUTO(committing_free) struct committing c = {0};
     AUTO(http_reply_free) struct http_reply reply = {0};
     TRY(committing_new(storage, upload, commit, conditional, &c, e));
     TRY(ask_send(storage, session, &c.ask, NULL, &reply, e));
-    if (reply.status != 201)
-        return commit_refused(storage, session, upload, &c.ask, &reply, etag, taken, e);
-    if (!etag_parse(http_reply_header(&reply, "ETag"), etag))
+    if (reply.status != 201) {
+        enum status status =
+            commit_refused(storage, session, upload, &c.ask, &reply, out->etag, taken, e);
+        out->refused =
+            reply.sent == 1 && (status == E_DENIED || status == E_NAME || status == E_NOT_FOUND);
+        return status;
+    }
+    if (!etag_parse(http_reply_header(&reply, "ETag"), out->etag))
         return fail(e, E_NETWORK, "%s: the service gives no valid ETag", c.what);
     return OK;
 }
@@ -296,16 +302,13 @@ enum status storage_commit(struct storage *storage, struct http_session *session
                            const struct storage_upload *upload, const struct storage_commit *commit,
                            struct storage_made *out, struct error *e)
 {
-    struct storage_made made = {0};
     bool taken = false;
-    enum status status = commit_try(storage, session, upload, commit, true, &taken, made.etag, e);
-    if (status == E_NAME && taken && commit->overwrite) {
-        made.replaced = true;
-        status = commit_try(storage, session, upload, commit, false, &taken, made.etag, e);
-    }
-    TRY(status);
-    *out = made;
-    return OK;
+    *out = (struct storage_made){0};
+    enum status status = commit_try(storage, session, upload, commit, true, &taken, out, e);
+    if (status != E_NAME || !taken || !commit->overwrite)
+        return status;
+    *out = (struct storage_made){.replaced = true};
+    return commit_try(storage, session, upload, commit, false, &taken, out, e);
 }
 
 /* ---- The way back ---- */

@@ -547,6 +547,12 @@ class Failing(Seal):
         self.box.fault({"drop_answer": True}, method="PUT", path="f07.*comp=blocklist")
         self.refused(22, "f07", job=self.failing("f07.*comp=blocklist"))
 
+    def test_a_commit_happened_and_the_next_try_is_refused(self):
+        """A no to the second try says nothing of the first, whose answer was lost."""
+        self.box.fault({"drop_answer": True}, method="PUT", path="f07.*comp=blocklist")
+        self.box.fault({"status": 403, "code": "AuthorizationFailure"}, method="PUT", path="f07.*comp=blocklist", times=-1)
+        self.refused(21, "f07")
+
     def test_what_cannot_be_taken_back_is_told(self):
         self.box.fault({"status": 403, "code": "AuthorizationPermissionMismatch"}, method="DELETE", path="f03", times=-1)
         self.put("out/f04", b"older")
