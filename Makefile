@@ -22,11 +22,11 @@ test: ## unit tests only
 	@scripts/check.sh unit
 
 e2e: ## the tests against the sandbox only
-	@scripts/check.sh build e2e
+	@scripts/check.sh e2e
 
 interop: ## the tests against the official SDKs (Python, Java) and Azurite
 	@scripts/setup.sh java
-	@scripts/check.sh build interop java
+	@scripts/check.sh interop java
 
 fault: ## everything that can go wrong, a sample; FAULT_FULL=1: every call of a run fails once, 500 signals (two hours)
 	@scripts/check.sh $(if $(FAULT_FULL),fault-full) fault
@@ -42,9 +42,10 @@ lint: ## layers, warnings with gcc and clang, clang-tidy, cppcheck, gcc's analys
 	@scripts/setup.sh check
 	@scripts/check.sh lint quality
 
-coverage: ## which lines the tests run, and the fuzz corpora alone; build-coverage/report/index.html
+coverage: ## which lines the tests run, and the fuzz corpora alone, as a report to read
 	@scripts/setup.sh check
-	@scripts/coverage.sh
+	@scripts/check.sh fuzz unit e2e coverage
+	@scripts/coverage.sh html build-coverage
 
 sandbox: ## start the sandbox alone, in build/sandbox
 	@scripts/setup.sh build

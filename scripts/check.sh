@@ -1,10 +1,12 @@
 #!/bin/sh
-# Every test, in steps that can be named alone: lint quality unit fuzz coverage schema sandbox e2e hardening interop docs fault image pods deploy package ("build"
-# just builds what schema, e2e, interop, docs, fault, deploy and package need; "fault-full" takes an hour and a half, "java" wants Maven). Without arguments: all.
+# Every test, in steps that can be named alone: lint quality fuzz unit e2e coverage schema sandbox hardening interop docs fault image pods deploy package ("build"
+# just builds what one needs to try a test by hand; "fault-full" takes two hours, "java" wants Maven). Without arguments: all.
+# coverage judges what fuzz, unit and e2e of the same call ran.
 # A step that takes too long is ended and has failed. The last lines say whether the working tree is as it was, and count.
 set -u
 cd "$(dirname "$0")/.."
-checked=build-check # gcc, ASan and UBSan, warnings are errors
+checked=build-check    # gcc, ASan and UBSan, warnings are errors
+counted=build-coverage # the same, and counts which lines run
 clanged=build-clang
 passed=0
 failed=0
@@ -76,7 +78,13 @@ compile() {
 
 build_checked() {
     configure $checked -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=address,undefined &&
-        compile $checked decant unit_tests
+        compile $checked decant doubles
+}
+
+# The counts of earlier programs are no use, and each run would complain of them.
+build_counted() {
+    configure $counted -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=address,undefined -DDECANT_COVERAGE=ON &&
+        compile $counted decant unit_tests fuzz_targets && scripts/coverage.sh forget $counted
 }
 
 build_clang() {
@@ -89,16 +97,16 @@ build_release() {
 }
 
 unit() {
-    ctest --test-dir $checked --output-on-failure -j "$jobs"
+    ctest --test-dir $counted --output-on-failure -j "$jobs"
     result=$?
-    sed -n '/^skipped: /p' $checked/Testing/Temporary/LastTest.log | sort | uniq -c
+    sed -n '/^skipped: /p' $counted/Testing/Temporary/LastTest.log | sort | uniq -c
     return $result
 }
 
-# What fuzzing found, again, with both compilers.
+# What fuzzing found, again, with both compilers; and how much of each parser that is.
 fuzz() {
-    compile $checked fuzz_targets && tests/fuzz/replay.sh $checked && build_clang && compile $clanged fuzz_targets &&
-        tests/fuzz/replay.sh $clanged
+    scripts/coverage.sh forget $counted && tests/fuzz/replay.sh $counted && scripts/coverage.sh corpus $counted &&
+        build_clang && compile $clanged fuzz_targets && tests/fuzz/replay.sh $clanged
 }
 
 sandbox() {
@@ -110,7 +118,8 @@ schema() {
 }
 
 e2e() {
-    DECANT=$PWD/$checked/decant DOUBLES=$PWD/$checked/tests/double scripts/e2e.sh $checked/e2e
+    rm -f $counted/codes
+    EXIT_CODES=$PWD/$counted/codes DECANT=$PWD/$counted/decant DOUBLES=$PWD/$counted/tests/double scripts/e2e.sh $counted/e2e
 }
 
 docs() {
@@ -137,9 +146,8 @@ quality() {
     scripts/quality.sh
 }
 
-# What the corpora alone reach; `make coverage` counts all tests.
 coverage() {
-    scripts/coverage.sh corpus
+    scripts/coverage.sh all $counted
 }
 
 fault() {
@@ -170,7 +178,7 @@ package() {
 # Every call of a run and of a seal fails once: an hour and a half. A faster build, which still counts what leaks; goes on where it stopped.
 fault_full() {
     configure build-fault -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=leak &&
-        compile build-fault decant fault double_sev_device double_files &&
+        compile build-fault decant doubles &&
         export DECANT="$PWD/build-fault/decant" DOUBLES="$PWD/build-fault/tests/double" &&
         $python tests/fault/campaign.py --full --jobs "$jobs" --results tests/fault/results/calls.json &&
         $python tests/fault/campaign.py --full --seal --jobs "$jobs" --results tests/fault/results/seal-calls.json
@@ -185,10 +193,13 @@ running=
 trap '[ -z "$running" ] || kill "$running"; exit 130' INT TERM
 tree=$(tree_state)
 export tree
-all_steps="lint quality unit fuzz coverage schema sandbox e2e hardening interop docs fault image pods deploy package"
+all_steps="lint quality fuzz unit e2e coverage schema sandbox hardening interop docs fault image pods deploy package"
 [ $# -gt 0 ] || set -- $all_steps
 case " $* " in
-*" unit "* | *" fuzz "* | *" schema "* | *" e2e "* | *" hardening "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" deploy "* | *" package "* | *" build "*)
+*" fuzz "* | *" unit "* | *" e2e "*) step "build that counts lines" build_counted ;;
+esac
+case " $* " in
+*" schema "* | *" hardening "* | *" interop "* | *" docs "* | *" fault "* | *" java "* | *" deploy "* | *" package "* | *" build "*)
     step "build with gcc, ASan and UBSan" build_checked
     ;;
 esac
@@ -201,7 +212,7 @@ for wanted in "$@"; do
         step "build for release" build_release
         ;;
     fault-full) step "every call fails once" fault_full ;;
-    quality | unit | fuzz | coverage | schema | sandbox | e2e | hardening | interop | docs | fault | image | pods | deploy | package | java)
+    quality | fuzz | unit | e2e | coverage | schema | sandbox | hardening | interop | docs | fault | image | pods | deploy | package | java)
         step "$wanted" "$wanted"
         ;;
     *) echo "no step $wanted; there are: build $all_steps" >&2; exit 2 ;;

@@ -106,7 +106,7 @@ def total(files, codes):
     for room, lines in sorted(rooms.items()):
         print(f"  {room:14} {len(lines):6} lines {percent(lines):6.1f}%")
     every = {key: count for lines in rooms.values() for key, count in lines.items()}
-    print(f"  {'all of src':14} {len(every):6} lines {percent(every):6.1f}%   (build-coverage/report/index.html)")
+    print(f"  {'all of src':14} {len(every):6} lines {percent(every):6.1f}%")
     seen = seen_codes(codes)
     print("exit codes: " + ", ".join(f"{code} ({seen[code]} times)" for code in sorted(statuses())))
     missing = [f"{code} {name}" for code, name in statuses().items() if not seen[code]]
