@@ -224,7 +224,7 @@ class CurlGunzip(Curl):
 
     def __init__(self):
         super().__init__(1)
-        self.key, self.label, self.needs = "curl-gunzip", "curl | gzip -d (not encrypted)", ("curl", "gzip")
+        self.key, self.label, self.needs = "curl-gunzip", "curl \\| gzip -d (not encrypted)", ("curl", "gzip")
 
     def concerns(self, row):
         return row.gzip
@@ -344,12 +344,12 @@ class Age(Competitor):
     concerns = Rclone.concerns
 
     def prepare(self, run):
-        key, path = os.path.join(run.work, "age.key"), run.store.place(run.data.container, "blob.age")
+        path, self.key_file = run.store.place(run.data.container, "blob.age"), os.path.join(run.work, "age.key")
+        if not os.path.exists(self.key_file):  # one for all rows: age-keygen does not overwrite
+            subprocess.run(["age-keygen", "-o", self.key_file], check=True, capture_output=True)
         if not os.path.exists(path):
-            subprocess.run(["age-keygen", "-o", key], check=True, capture_output=True)
-            public = subprocess.run(["age-keygen", "-y", key], check=True, capture_output=True, text=True).stdout.strip()
+            public = subprocess.run(["age-keygen", "-y", self.key_file], check=True, capture_output=True, text=True).stdout.strip()
             encrypt(run, ["age", "-r", public, "-o", path], {})
-        self.key_file = key
 
     def commands(self, run):
         return [Command(["sh", "-c", f"curl -sSf -q --noproxy '*' '{run.base}/blob.age' | "
