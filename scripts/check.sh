@@ -175,7 +175,7 @@ package() {
         DECANT=$PWD/$checked/decant RELEASE=$PWD/build-package $python $unittests -s tests/package
 }
 
-# Every call of a run and of a seal fails once: an hour and a half. A faster build, which still counts what leaks; goes on where it stopped.
+# Every call of a run and of a seal fails once: two hours. A faster build, which still counts what leaks; goes on where it stopped.
 fault_full() {
     configure build-fault -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 -DCMAKE_C_COMPILER=gcc -DDECANT_SANITIZE=leak &&
         compile build-fault decant doubles &&

@@ -276,7 +276,9 @@ static enum status commit_refused(struct storage *storage, struct http_session *
     return E_NAME;
 }
 
-/* *TAKEN and OUT as told. */
+/* One way to commit. *TAKEN as above; OUT gets the ETag of what was made, or whether it was
+ * refused.
+ */
 static enum status commit_try(struct storage *storage, struct http_session *session,
                               const struct storage_upload *upload,
                               const struct storage_commit *commit, bool conditional, bool *taken,
