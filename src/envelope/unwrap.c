@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <string.h>
 
@@ -65,6 +66,7 @@ enum status wrapping_check(const char *algorithm, struct error *e)
 /* The blob and the key do not belong together. */
 static enum status wrong_key(const struct envelope_metadata *m, struct error *e)
 {
+    ERR_clear_error(); /* which of OpenSSL's reasons it is depends on the other key's modulus */
     advise(e, "Check that the job's key is the one, and the version, that the blob names: %.200s",
            m->kid);
     return e->status;
@@ -118,8 +120,7 @@ static enum status unwrap_rsa(const struct wrapping *w, const struct envelope_me
     TRY(secret_new(raw, (size_t)modulus, e));
     *size = raw->size;
     if (EVP_PKEY_decrypt(c, secret_room(raw), size, m->wrapped, m->wrapped_size) != 1) {
-        (void)fail_openssl(e, E_BAD_KEY, "the content key cannot be unwrapped with this key (%s)",
-                           w->name);
+        (void)fail(e, E_BAD_KEY, "the content key cannot be unwrapped with this key (%s)", w->name);
         return wrong_key(m, e);
     }
     return OK;
@@ -147,8 +148,7 @@ static enum status unwrap_aes(const struct wrapping *w, const struct envelope_me
     int got = 0;
     if (EVP_DecryptUpdate(c, secret_room(raw), &got, m->wrapped, (int)m->wrapped_size) != 1 ||
         got < 0) {
-        (void)fail_openssl(e, E_BAD_KEY, "the content key cannot be unwrapped with this key (%s)",
-                           w->name);
+        (void)fail(e, E_BAD_KEY, "the content key cannot be unwrapped with this key (%s)", w->name);
         return wrong_key(m, e);
     }
     *size = (size_t)got;
