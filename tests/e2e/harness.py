@@ -34,6 +34,7 @@ DOUBLES = os.environ.get("DOUBLES", os.path.join(ROOT, "build-check", "tests", "
 SANITIZER_EXIT = 99
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "LeakSanitizer has encountered")
 TIMEOUT_S = 120
+SOON_S = 8                      # what ends at once has ended, on a busy machine too; whatever else it could wait for takes longer
 LARGE = 8 << 20
 MARK = os.path.join(".decant", "failed.json")
 ALL_CODES = (1, 2, 10, 11, 12, 13, 14, 20, 21, 22, 30, 31, 40, 41, 42, 130, 143)

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from harness import DECANT, Case
+from harness import DECANT, SOON_S, Case
 
 BARE = ["env", "-u", "LD_PRELOAD"]
 
@@ -50,7 +50,7 @@ class Wait(Case):
         self.publish()
         result, seconds = self.timed(process)
         self.assertEqual(result.code, 0, result)
-        self.assertLess(seconds, 3)
+        self.assertLess(seconds, SOON_S)
 
     def test_relative_path(self):
         self.publish()
@@ -167,7 +167,7 @@ class Wait(Case):
             process.send_signal(number)
             result, seconds = self.timed(process)
             self.check_failure(result, code, "interrupted")
-            self.assertLess(seconds, 2)
+            self.assertLess(seconds, SOON_S)
 
     # ---- Failed ----
 
@@ -181,7 +181,7 @@ class Wait(Case):
         result, seconds = self.timed(process)
         self.check_failure(result, 20, "the job failed: decant run: ", "missing")
         self.assertIn(failed.sentence.rstrip("."), result.sentence)
-        self.assertLess(seconds, 3)
+        self.assertLess(seconds, SOON_S)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "started")))
 
     def test_the_next_run_takes_the_mark_away(self):
