@@ -66,7 +66,7 @@ enum status wrapping_check(const char *algorithm, struct error *e)
 /* The blob and the key do not belong together. */
 static enum status wrong_key(const struct envelope_metadata *m, struct error *e)
 {
-    ERR_clear_error(); /* which of OpenSSL's reasons it is depends on the other key's modulus */
+    ERR_clear_error(); /* OpenSSL's reason is chance: it hangs on the other key's modulus */
     advise(e, "Check that the job's key is the one, and the version, that the blob names: %.200s",
            m->kid);
     return e->status;

@@ -277,8 +277,7 @@ static enum status commit_refused(struct storage *storage, struct http_session *
 }
 
 /* One way to commit. *TAKEN as above; OUT gets the ETag of what was made, or whether it was
- * refused.
- */
+ * refused. */
 static enum status commit_try(struct storage *storage, struct http_session *session,
                               const struct storage_upload *upload,
                               const struct storage_commit *commit, bool conditional, bool *taken,

@@ -16,7 +16,7 @@ GRACE_S = 60                # how much later such a run may end here
 TRIES_MAX = 60
 NOBODY = "http://127.0.0.1:9"
 SIZE = 5000                 # of the blob: a body of 5 KiB
-MANIFEST = 2048
+MANIFEST_SIZE = 2048        # of its text, padded
 LARGE = 10 << 20
 
 
@@ -77,7 +77,7 @@ def key_from_sidecar(place):
 
 def with_manifest(place):
     text = harness.json.dumps({"files": [{"name": "a", "size": SIZE, "sha256": harness.sha256(place.files["a"])}]}).encode()
-    text = text.ljust(MANIFEST)         # or the tries that go on where the last one was cut would come to its end in time
+    text = text.ljust(MANIFEST_SIZE)    # a try goes on where the last one was cut: ten bytes each must not reach the end in time
     place.store("list.json", text)
     manifest = {"from": place.url("list.json"), "sha256": harness.sha256(text)}
     return place.quick_job({"from": place.url("s/"), "manifest": manifest}), {}
